@@ -1,0 +1,148 @@
+"""A Job is a member's wish. This file owns its states and every way between them.
+
+A Job never ends because a Run failed through no fault of the member: it goes back to the head of the queue
+under the same hold. Only the member's cancel, an unprintable file, or a person's decision end it without a
+result.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from orchestrator.domain.process import Process
+from orchestrator.domain.states import Table, step
+
+
+class JobState(StrEnum):
+    QUOTED = "quoted"  # there is a price the member has not accepted
+    PREPARING = "preparing"  # hold placed, being sliced
+    QUEUED = "queued"  # waits for a machine
+    ACTIVE = "active"  # a Run has it
+    DONE = "done"
+    REJECTED = "rejected"  # cannot be made as it is
+    ATTENTION = "attention"  # a person must decide
+    CANCELLED = "cancelled"
+    FAILED = "failed"  # a person gave it up
+
+
+class JobEvent(StrEnum):
+    ACCEPTED = "accepted"
+    PREPARED = "prepared"
+    ABOVE_HOLD = "above_hold"  # the sliced estimate prices above the hold
+    REFUSED = "refused"  # the slicer or a check says it cannot be made
+    STUCK = "stuck"  # we cannot go on by ourselves
+    CLAIMED = "claimed"
+    RUN_FINISHED = "run_finished"
+    RUN_LOST = "run_lost"  # the house's fault: back to the head of the queue
+    CANCELLED = "cancelled"
+    RETRIED = "retried"
+    GIVEN_UP = "given_up"
+    SETTLED = "settled"  # a technician accepts what a finished run is said to have used
+
+
+TRANSITIONS: Table[JobState, JobEvent] = {
+    JobState.QUOTED: {
+        JobEvent.ACCEPTED: JobState.PREPARING,
+        JobEvent.CANCELLED: JobState.CANCELLED,
+    },
+    JobState.PREPARING: {
+        JobEvent.PREPARED: JobState.QUEUED,
+        JobEvent.ABOVE_HOLD: JobState.QUOTED,
+        JobEvent.REFUSED: JobState.REJECTED,
+        JobEvent.STUCK: JobState.ATTENTION,
+        JobEvent.CANCELLED: JobState.CANCELLED,
+    },
+    JobState.QUEUED: {
+        JobEvent.CLAIMED: JobState.ACTIVE,
+        JobEvent.STUCK: JobState.ATTENTION,
+        JobEvent.CANCELLED: JobState.CANCELLED,
+    },
+    JobState.ACTIVE: {
+        JobEvent.RUN_FINISHED: JobState.DONE,
+        JobEvent.RUN_LOST: JobState.QUEUED,
+        JobEvent.STUCK: JobState.ATTENTION,
+        JobEvent.CANCELLED: JobState.CANCELLED,
+    },
+    JobState.ATTENTION: {
+        JobEvent.RETRIED: JobState.PREPARING,  # slicing is cached, so this is cheap where it was done before
+        JobEvent.CANCELLED: JobState.CANCELLED,
+        JobEvent.GIVEN_UP: JobState.FAILED,
+        JobEvent.SETTLED: JobState.DONE,
+    },
+    JobState.DONE: {},
+    JobState.REJECTED: {},
+    JobState.CANCELLED: {},
+    JobState.FAILED: {},
+}
+
+ENDED = frozenset(state for state, ways in TRANSITIONS.items() if not ways)
+HOLDING = frozenset({JobState.PREPARING, JobState.QUEUED, JobState.ACTIVE, JobState.ATTENTION})
+"""States in which the job's hold is in place; leaving them settles it."""
+
+
+def after(state: JobState, event: JobEvent) -> JobState:
+    return step(TRANSITIONS, state, event)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """A wish under a quote. `version` counts its changes and guards each of them (compare-and-set)."""
+
+    id: UUID
+    member_id: UUID
+    account_id: UUID
+    quote_id: UUID
+    file_id: UUID
+    process: Process
+    quantity: int
+    machine_class: str | None  # None: any machine that fits
+    state: JobState
+    version: int
+    created_at: datetime
+    queued_at: datetime | None = (
+        None  # None until first queued; kept when requeued, so that it stays at the head
+    )
+    artifact: Artifact | None = None  # what the machine gets; None until prepared
+    reason: str = ""  # why it is where it is, when that is not plain from the state
+    failed_runs: int = 0
+    cancel_requested: bool = False  # the member asked while a Run had it; the supervisor carries it out
+
+
+@dataclass(frozen=True, kw_only=True)
+class Artifact:
+    """A prepared machine file (G-code), stored by its hash, and what the slicer says of it."""
+
+    sha256: str
+    size_bytes: int
+    profile: str  # the machine profile it was made for; it fits no other
+    material: str
+    size_mm: tuple[int, int, int]  # of one copy, rounded up: what a work area must hold
+    print_seconds: int
+    filament_milligrams: int
+    filament_micrometres: int
+    curve: tuple[tuple[int, int], ...]  # (byte offset, cumulative filament in micrometres), ascending
+    slicer: str
+
+    def milligrams_at(self, position_bytes: int) -> int:
+        """Filament used when the machine had read `position_bytes` of the file; linear between the curve's
+        points."""
+        if not self.curve or self.filament_micrometres == 0:
+            return 0
+        return (
+            self.filament_milligrams * _interpolate(self.curve, position_bytes) // self.filament_micrometres
+        )
+
+
+def _interpolate(curve: tuple[tuple[int, int], ...], at: int) -> int:
+    before = curve[0]
+    if at <= before[0]:
+        return before[1] if at == before[0] else 0
+    for point in curve[1:]:
+        if at < point[0]:
+            span = point[0] - before[0]
+            return before[1] + (point[1] - before[1]) * (at - before[0]) // span
+        before = point
+    return before[1]

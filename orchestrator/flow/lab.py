@@ -1,0 +1,31 @@
+"""The parts every step of the flow works with, handed over as one value; built in `orchestrator.main`,
+nowhere else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from orchestrator.ports import Clock, DurableWork, Files, Store, Workshop
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    upload_bytes: int = 1 << 30
+    analysis_wait_seconds: float = 20.0  # how long an upload's answer waits for its analysis
+    quote_valid_days: int = 30
+    run_attempts: int = 3  # runs lost to the house's faults before a person must decide
+    stage_attempts: int = 3
+    start_attempts: int = 3  # documented refusals of a start before the run fails
+    quantity_max: int = 100
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lab:
+    site: str
+    store: Store
+    files: Files
+    workshop: Workshop
+    work: DurableWork
+    clock: Clock
+    limits: Limits = field(default_factory=Limits)
+    default_profile: str = "mk3s"  # what a quote is computed for when no machine class is asked

@@ -1,0 +1,198 @@
+"""From an accepted job to a queued one: slice, compare with the hold, queue. Durable work, each stage
+checkpointed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from datetime import timedelta
+from uuid import UUID, uuid4
+
+from orchestrator.domain.errors import Rejected
+from orchestrator.domain.event import SYSTEM, Json
+from orchestrator.domain.job import Artifact, Job, JobEvent, JobState
+from orchestrator.domain.quote import Confidence, Estimate, EstimateSource, Quote, Spread, priced
+from orchestrator.domain.tariff import Tariff
+from orchestrator.domain.units import Money
+from orchestrator.flow.bill import release_all, release_hold, terms
+from orchestrator.flow.lab import Lab
+from orchestrator.flow.moves import move_job
+from orchestrator.flow.submit import PREPARE, start_analysis, start_preparing
+from orchestrator.ports import Step, Unit, WorkKind
+
+SLICED_P90_PERCENT = 110
+"""A slicer's time is met within 10 % by most machines whose limits its profile knows (slicing reference,
+5.2)."""
+
+
+def prepare_work(lab: Lab) -> WorkKind:
+    """The durable work behind an accepted job."""
+
+    async def slice_it(args: Mapping[str, Json]) -> Json:
+        return await _slice(lab, args)
+
+    async def queue_it(args: Mapping[str, Json]) -> Json:
+        return await _queue(lab, args)
+
+    async def failed(args: Mapping[str, Json], reason: str) -> None:
+        await _stuck(lab, args, reason)
+
+    return WorkKind(
+        name=PREPARE,
+        steps=(Step(name="slice", run=slice_it), Step(name="queue", run=queue_it)),
+        failed=failed,
+    )
+
+
+async def _waiting(unit: Unit, args: Mapping[str, Json]) -> Job | None:
+    """The job, if it still waits for just this preparation: not cancelled, not retried since."""
+    job = await unit.job(UUID(str(args["job_id"])))
+    if job is None or job.state is not JobState.PREPARING or job.version != args["version"]:
+        return None
+    return job
+
+
+async def _slice(lab: Lab, args: Mapping[str, Json]) -> Json:
+    job = await lab.store.read(lambda unit: _waiting(unit, args))
+    if job is None:
+        return None
+    quote, _tariff = await lab.store.read(lambda unit: terms(unit, job))
+    file = await lab.store.read(lambda unit: unit.file(job.file_id))
+    if file is None:
+        return None
+    async with lab.files.scratch() as into:
+        path = lab.files.path(file.sha256)
+        try:
+            sliced = await lab.workshop.slice(path, file.name, quote.profile, job.process, job.quantity, into)
+        except Rejected as no:
+            await _refuse(lab, args, no)
+            return None
+        await lab.files.adopt(sliced.path)
+    return _artifact_json(sliced.artifact)
+
+
+async def _refuse(lab: Lab, args: Mapping[str, Json], no: Rejected) -> None:
+    async def work(unit: Unit) -> None:
+        job = await _waiting(unit, args)
+        if job is not None:
+            at = lab.clock.now()
+            await release_all(unit, job, at)
+            await move_job(
+                unit, job, JobEvent.REFUSED, actor=SYSTEM, at=at, reason=no.detail, data={"rule": no.code}
+            )
+
+    await lab.store.write(work)
+
+
+async def _queue(lab: Lab, args: Mapping[str, Json]) -> Json:
+    results = args["results"]
+    made = results.get("slice") if isinstance(results, dict) else None
+    if not isinstance(made, dict):
+        return None
+    artifact = _artifact(made)
+
+    async def work(unit: Unit) -> None:
+        job = await _waiting(unit, args)
+        if job is not None:
+            await _queue_or_requote(lab, unit, job, artifact)
+
+    await lab.store.write(work)
+    return None
+
+
+async def _queue_or_requote(lab: Lab, unit: Unit, job: Job, artifact: Artifact) -> None:
+    at = lab.clock.now()
+    quote, tariff = await terms(unit, job)
+    estimate = sliced_estimate(artifact)
+    _lines, amount, _hold = priced(estimate, tariff)
+    if amount <= Money(await unit.held_for(quote.id), amount.currency):
+        queued_at = job.queued_at or at
+        await move_job(
+            unit,
+            job,
+            JobEvent.PREPARED,
+            actor=SYSTEM,
+            at=at,
+            artifact=artifact,
+            queued_at=queued_at,
+            reason="",
+        )
+        return
+    dearer = _requote(lab, quote, tariff, estimate)
+    await unit.add_quote(dearer)
+    await release_hold(unit, job, at)
+    reason = (
+        f"Sliced, it takes {artifact.print_seconds} s and {artifact.filament_milligrams} mg and costs "
+        f"{amount.cents} c; the quote promised at most {quote.hold.cents} c. Accept the new price or cancel."
+    )
+    data: dict[str, Json] = {"promised_cents": quote.hold.cents, "now_cents": amount.cents}
+    await move_job(
+        unit, job, JobEvent.ABOVE_HOLD, actor=SYSTEM, at=at, quote_id=dearer.id, reason=reason, data=data
+    )
+
+
+def sliced_estimate(artifact: Artifact) -> Estimate:
+    seconds, milligrams = artifact.print_seconds, artifact.filament_milligrams
+    return Estimate(
+        source=EstimateSource.SLICED,
+        print_seconds=Spread(p50=seconds, p90=seconds * SLICED_P90_PERCENT // 100),
+        filament_milligrams=Spread(p50=milligrams, p90=milligrams),
+        confidence=Confidence.HIGH,
+        confidence_reason="sliced",
+    )
+
+
+def _requote(lab: Lab, quote: Quote, tariff: Tariff, estimate: Estimate) -> Quote:
+    lines, amount, most = priced(estimate, tariff)
+    now = lab.clock.now()
+    return replace(
+        quote,
+        id=uuid4(),
+        estimate=estimate,
+        lines=lines,
+        total=amount,
+        hold=most,
+        created_at=now,
+        valid_until=now + timedelta(days=lab.limits.quote_valid_days),
+    )
+
+
+async def _stuck(lab: Lab, args: Mapping[str, Json], reason: str) -> None:
+    async def work(unit: Unit) -> None:
+        job = await _waiting(unit, args)
+        if job is not None:
+            await move_job(unit, job, JobEvent.STUCK, actor=SYSTEM, at=lab.clock.now(), reason=reason)
+
+    await lab.store.write(work)
+
+
+async def start_missing(lab: Lab) -> int:
+    """Start again the durable work of everything committed that waits for it (rule E8); idempotent by id."""
+    files = await lab.store.read(lambda unit: unit.files_to_analyse())
+    jobs = await lab.store.read(lambda unit: unit.jobs(states={JobState.PREPARING}, limit=1000))
+    for file_id in files:
+        await start_analysis(lab, file_id)
+    for job in jobs:
+        await start_preparing(lab, job)
+    return len(files) + len(jobs)
+
+
+def _artifact_json(artifact: Artifact) -> Json:
+    plain = asdict(artifact)
+    return {
+        **plain,
+        "size_mm": list(artifact.size_mm),
+        "curve": [[at, micrometres] for at, micrometres in artifact.curve],
+    }
+
+
+def _artifact(plain: dict[str, Json]) -> Artifact:
+    made: dict[str, object] = dict(plain)
+    made["size_mm"] = _ints(plain["size_mm"])
+    curve = plain["curve"]
+    made["curve"] = tuple(_ints(point) for point in curve) if isinstance(curve, list) else ()
+    return Artifact(**made)  # type: ignore[arg-type]  # what _artifact_json wrote
+
+
+def _ints(values: Json) -> tuple[int, ...]:
+    return tuple(int(v) for v in values if isinstance(v, int | float)) if isinstance(values, list) else ()

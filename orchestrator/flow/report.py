@@ -1,0 +1,214 @@
+"""Questions asked of the store, read only, each cut to what the asker may see."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from uuid import UUID
+
+from orchestrator.domain.errors import NotFound
+from orchestrator.domain.event import Event
+from orchestrator.domain.file import File
+from orchestrator.domain.forecast import Forecast, Lane, Waiting, forecast
+from orchestrator.domain.job import Job, JobState
+from orchestrator.domain.machine import Machine
+from orchestrator.domain.matching import Candidate, Station, Until, machine_refusals, refusals
+from orchestrator.domain.member import Member, Permission
+from orchestrator.domain.quote import Quote
+from orchestrator.domain.run import Run
+from orchestrator.flow.act import may, own_job
+from orchestrator.flow.dispatch import Situation, candidate, entitled_classes, situation, station
+from orchestrator.flow.lab import Lab
+from orchestrator.flow.prepare import SLICED_P90_PERCENT
+from orchestrator.flow.views import AccountView, Explanation, JobPage, JobView, MachineView
+from orchestrator.ports import Unit
+
+
+async def file_of(lab: Lab, who: Member, file_id: UUID) -> File:
+    file = await lab.store.read(lambda unit: unit.file(file_id))
+    if file is None or (file.owner_id != who.id and not may(who, Permission.ALL_JOBS)):
+        raise NotFound("There is no such file.")
+    return file
+
+
+async def files_of(lab: Lab, who: Member) -> Sequence[File]:
+    return await lab.store.read(lambda unit: unit.files(who.id))
+
+
+async def quote_of(lab: Lab, who: Member, quote_id: UUID) -> Quote:
+    quote = await lab.store.read(lambda unit: unit.quote(quote_id))
+    if quote is None or (quote.member_id != who.id and not may(who, Permission.ALL_JOBS)):
+        raise NotFound("There is no such quote.")
+    return quote
+
+
+async def job_view(lab: Lab, who: Member, job_id: UUID) -> JobView:
+    async def work(unit: Unit) -> JobView:
+        job = await own_job(unit, who, job_id)
+        return await _view(unit, job, await _outlook(lab, unit))
+
+    return await lab.store.read(work)
+
+
+async def job_page(
+    lab: Lab,
+    who: Member,
+    *,
+    everybody: bool = False,
+    states: frozenset[JobState] | None = None,
+    before: tuple[datetime, UUID] | None = None,
+    limit: int = 50,
+) -> JobPage:
+    """Newest first. `everybody` is granted only to those who may see all jobs."""
+    member_id = None if everybody and may(who, Permission.ALL_JOBS) else who.id
+
+    async def work(unit: Unit) -> JobPage:
+        jobs = await unit.jobs(member_id=member_id, states=states, before=before, limit=limit + 1)
+        shown, more = jobs[:limit], len(jobs) > limit
+        outlook = await _outlook(lab, unit)
+        views = [await _view(unit, job, outlook) for job in shown]
+        return JobPage(
+            items=tuple(views), next=(shown[-1].created_at, shown[-1].id) if more and shown else None
+        )
+
+    return await lab.store.read(work)
+
+
+class _Outlook:
+    """The queue and the fleet at one moment: everybody's place and forecast."""
+
+    def __init__(self, seen: Situation, forecasts: Mapping[UUID, Forecast]) -> None:
+        self.seen = seen
+        self.places = {c.job.id: place for place, c in enumerate(seen.queue, start=1)}
+        self.forecasts = forecasts
+
+
+async def _outlook(lab: Lab, unit: Unit) -> _Outlook:
+    now = lab.clock.now()
+    seen = await situation(unit, None, now)
+    if not seen.queue:
+        return _Outlook(seen, {})
+    queue = [_waiting(c, seen.stations) for c in seen.queue]
+    lanes = [await _lane(unit, s) for s in seen.stations]
+    return _Outlook(seen, forecast(queue, lanes, now))
+
+
+def _waiting(c: Candidate, stations: Sequence[Station]) -> Waiting:
+    seconds = c.job.artifact.print_seconds if c.job.artifact else 0
+    possible = {s.machine.id for s in stations if not any(no.until is Until.NEVER for no in refusals(c, s))}
+    return Waiting(
+        job_id=c.job.id,
+        seconds_p50=seconds,
+        seconds_p90=seconds * SLICED_P90_PERCENT // 100,
+        machines=frozenset(possible),
+    )
+
+
+async def _lane(unit: Unit, s: Station) -> Lane:
+    run = await unit.run(s.run_id) if s.run_id else None
+    job = await unit.job(run.job_id) if run else None
+    if run is None or job is None or job.artifact is None:
+        return Lane(machine_id=s.machine.id)
+    left = job.artifact.print_seconds * (1000 - run.progress_permille) // 1000
+    return Lane(machine_id=s.machine.id, free_in_p50=left, free_in_p90=left * SLICED_P90_PERCENT // 100)
+
+
+async def _view(unit: Unit, job: Job, outlook: _Outlook) -> JobView:
+    quote, file, member = (
+        await unit.quote(job.quote_id),
+        await unit.file(job.file_id),
+        await unit.member(job.member_id),
+    )
+    if quote is None or file is None or member is None:
+        raise NotFound("The job's quote, file or member is gone.")
+    runs = tuple(await unit.runs_of(job.id))
+    machines = {run.machine_id: await _machine(unit, run.machine_id) for run in runs}
+    return JobView(
+        job=job,
+        quote=quote,
+        file=file,
+        member=member,
+        runs=runs,
+        machines=machines,
+        place=outlook.places.get(job.id),
+        forecast=outlook.forecasts.get(job.id),
+        bill=await unit.bill(job.id),
+    )
+
+
+async def _machine(unit: Unit, machine_id: UUID) -> Machine:
+    machine = await unit.machine(machine_id)
+    if machine is None:
+        raise NotFound("There is no such machine.")
+    return machine
+
+
+async def explain(lab: Lab, who: Member, job_id: UUID) -> Explanation:
+    """Per machine of the lab, every rule that says no to this job now."""
+
+    async def work(unit: Unit) -> Explanation:
+        job = await own_job(unit, who, job_id)
+        outlook = await _outlook(lab, unit)
+        c = candidate(job, await entitled_classes(unit, job.member_id, lab.clock.now()))
+        return Explanation(
+            job=await _view(unit, job, outlook),
+            machines=tuple((s.machine, refusals(c, s)) for s in outlook.seen.stations),
+        )
+
+    return await lab.store.read(work)
+
+
+async def fleet(lab: Lab, who: Member) -> tuple[MachineView, ...]:
+    async def work(unit: Unit) -> tuple[MachineView, ...]:
+        runs = {run.machine_id: run for run in await unit.active_runs()}
+        return tuple([await _machine_view(unit, who, m, runs.get(m.id)) for m in await unit.machines()])
+
+    return await lab.store.read(work)
+
+
+async def machine_view(lab: Lab, who: Member, machine_id: UUID) -> MachineView:
+    async def work(unit: Unit) -> MachineView:
+        machine = await _machine(unit, machine_id)
+        return await _machine_view(unit, who, machine, await unit.active_run_at(machine_id))
+
+    return await lab.store.read(work)
+
+
+async def _machine_view(unit: Unit, who: Member, machine: Machine, run: Run | None) -> MachineView:
+    job = await unit.job(run.job_id) if run else None
+    known = job is not None and (job.member_id == who.id or may(who, Permission.ALL_JOBS))
+    file = await unit.file(job.file_id) if job and known else None
+    runs = {machine.id: run.id} if run else {}
+    return MachineView(
+        machine=machine,
+        run=run,
+        job=job if known else None,
+        file_name=file.name if file else "",
+        refusals=machine_refusals(station(machine, runs)),
+    )
+
+
+async def account(lab: Lab, who: Member) -> AccountView:
+    balance = await lab.store.read(lambda unit: unit.balance(who.account_id))
+    return AccountView(member=who, balance=balance)
+
+
+async def job_events(lab: Lab, who: Member, job_id: UUID, after: int, limit: int) -> Sequence[Event]:
+    async def work(unit: Unit) -> Sequence[Event]:
+        job = await own_job(unit, who, job_id)
+        return await unit.events(after, limit=limit, job_id=job.id)
+
+    return await lab.store.read(work)
+
+
+async def events(lab: Lab, who: Member, after: int, limit: int = 200) -> Sequence[Event]:
+    """What `who` may see of the log: everything for the staff; for a member, their own jobs and what every
+    machine says."""
+    everything = may(who, Permission.ALL_JOBS)
+    return await lab.store.read(
+        lambda unit: unit.events(after, limit=limit, member_id=None if everything else who.id)
+    )
+
+
+async def head(lab: Lab) -> int:
+    return await lab.store.read(lambda unit: unit.head())

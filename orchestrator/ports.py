@@ -1,0 +1,437 @@
+"""All that the heart asks of the world, in our words. Adapters import this; it imports only the domain.
+
+Every method that waits may raise `Unavailable` (time mends it); what else it raises is said where it does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import ClassVar, Protocol, TypeVar
+from uuid import UUID
+
+from orchestrator.domain.errors import Fault
+from orchestrator.domain.event import Event, Json
+from orchestrator.domain.file import Analysis, File
+from orchestrator.domain.job import Artifact, Job, JobState
+from orchestrator.domain.ledger import Balance, Entry
+from orchestrator.domain.machine import Activity, Machine
+from orchestrator.domain.member import ApiToken, Entitlement, Member, Session
+from orchestrator.domain.process import Process
+from orchestrator.domain.quote import Estimate, Quote
+from orchestrator.domain.run import Cause, Run
+from orchestrator.domain.tariff import Bill, Tariff
+from orchestrator.domain.usage import Usage
+
+T = TypeVar("T")
+
+
+class Clock(Protocol):
+    """Time is an argument: `now` for dates (aware UTC), `monotonic` for spans (seconds), `sleep` to wait."""
+
+    def now(self) -> datetime: ...
+
+    def monotonic(self) -> float: ...
+
+    async def sleep(self, seconds: float) -> None: ...
+
+
+# --- the store ----------------------------------------------------------------------------------
+
+
+class Unit(Protocol):
+    """One transaction. Nothing in it waits for a network or a file.
+
+    `change_*` are compare-and-set on the version they were read with: they raise `Conflict` where somebody
+    was faster. Every change carries the event row that is written with it.
+    """
+
+    # people
+    async def member(self, member_id: UUID) -> Member | None: ...
+    async def member_by_email(self, email: str) -> Member | None: ...
+    async def members(self) -> Sequence[Member]: ...
+    async def add_member(self, member: Member) -> None: ...
+    async def entitlements(self, member_id: UUID) -> Sequence[Entitlement]: ...
+    async def put_entitlement(self, entitlement: Entitlement) -> None: ...
+    async def session(self, id_sha256: str) -> Session | None: ...
+    async def put_session(self, session: Session) -> None: ...
+    async def drop_session(self, id_sha256: str) -> None: ...
+    async def api_token(self, token_id: str) -> ApiToken | None: ...
+    async def add_api_token(self, token: ApiToken) -> None: ...
+    async def count_attempt(self, key: str, at: datetime, window_seconds: int) -> int: ...
+
+    # files
+    async def add_file(self, file: File) -> None: ...
+    async def file(self, file_id: UUID) -> File | None: ...
+    async def files(self, owner_id: UUID, *, limit: int = 50) -> Sequence[File]: ...
+    async def set_analysis(
+        self, file_id: UUID, analysis: Analysis | None, refusals: tuple[Fault, ...]
+    ) -> bool: ...
+    async def files_to_analyse(self) -> Sequence[UUID]: ...
+    async def known_hashes(self) -> frozenset[str]: ...
+
+    # quotes and tariffs
+    async def add_quote(self, quote: Quote) -> None: ...
+    async def quote(self, quote_id: UUID) -> Quote | None: ...
+    async def tariff(self, version: int) -> Tariff | None: ...
+    async def current_tariff(self) -> Tariff | None: ...
+    async def publish_tariff(self, tariff: Tariff, at: datetime) -> None: ...
+
+    # jobs
+    async def add_job(self, job: Job, event: Event) -> None: ...
+    async def job(self, job_id: UUID) -> Job | None: ...
+    async def job_of_quote(self, quote_id: UUID) -> Job | None: ...
+    async def jobs(
+        self,
+        *,
+        member_id: UUID | None = None,
+        states: Iterable[JobState] | None = None,
+        before: tuple[datetime, UUID] | None = None,
+        limit: int = 50,
+    ) -> Sequence[Job]: ...
+    async def queue(self) -> Sequence[Job]: ...
+    async def change_job(self, before: Job, after: Job, event: Event) -> Job: ...
+
+    # runs
+    async def add_run(self, run: Run, event: Event) -> None: ...
+    async def run(self, run_id: UUID) -> Run | None: ...
+    async def runs_of(self, job_id: UUID) -> Sequence[Run]: ...
+    async def active_runs(self) -> Sequence[Run]: ...
+    async def active_run_at(self, machine_id: UUID) -> Run | None: ...
+    async def change_run(self, before: Run, after: Run, event: Event) -> Run: ...
+    async def note_progress(
+        self, run_id: UUID, progress_permille: int, position_bytes: int | None
+    ) -> None: ...
+    async def add_usage(self, run: Run, usage: Usage, event: Event) -> None: ...
+
+    # machines
+    async def machines(self, site: str | None = None) -> Sequence[Machine]: ...
+    async def machine(self, machine_id: UUID) -> Machine | None: ...
+    async def put_machine(self, machine: Machine, connection: Mapping[str, Json], event: Event) -> None: ...
+    async def connection(self, machine_id: UUID) -> Mapping[str, Json]: ...
+    async def change_machine(self, before: Machine, after: Machine, event: Event) -> Machine: ...
+
+    # money
+    async def post(self, entry: Entry, at: datetime, event: Event) -> bool: ...
+    async def balance(self, account_id: UUID) -> Balance: ...
+    async def held_for(self, quote_id: UUID) -> int: ...
+    async def add_bill(self, job_id: UUID, bill: Bill) -> None: ...
+    async def bill(self, job_id: UUID) -> Bill | None: ...
+    async def usage_records(self, after: int, limit: int) -> Sequence[tuple[int, Run, Job]]: ...
+
+    # the log, keys, the fleet's turn
+    async def emit(self, event: Event) -> None: ...
+    async def events(
+        self,
+        after: int,
+        *,
+        limit: int = 200,
+        member_id: UUID | None = None,
+        job_id: UUID | None = None,
+    ) -> Sequence[Event]: ...
+    async def head(self) -> int: ...
+    async def remembered(self, principal: str, operation: str, key: str) -> Remembered | None: ...
+    async def remember(
+        self, principal: str, operation: str, key: str, answer: Remembered, at: datetime
+    ) -> None: ...
+    async def take_fleet_turn(self, site: str) -> int: ...
+    async def fleet_turn(self, site: str) -> int: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Remembered:
+    """The answer given under an idempotency key, and a fingerprint of what was asked."""
+
+    fingerprint: str
+    status: int
+    body: Json
+
+
+class Feed(Protocol):
+    """Wakes whoever reads the event log. It carries no events: readers ask the log for what is past their
+    place."""
+
+    async def wait(self, after: int) -> int:
+        """Return the log's head as soon as it is past `after` (at once where it already is)."""
+
+
+class Store(Protocol):
+    """The database. A unit of work is a function, so that it can run again when the database asks for it."""
+
+    async def write(self, work: Callable[[Unit], Awaitable[T]]) -> T:
+        """Run and commit `work`; the commit is on disk before this returns. Retried whole, at most 5 times,
+        on busy or serialisation failure. Raises Unavailable when the database cannot be reached."""
+
+    async def read(self, work: Callable[[Unit], Awaitable[T]]) -> T:
+        """Run `work` on a consistent snapshot that refuses writes."""
+
+    @property
+    def feed(self) -> Feed: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stored:
+    sha256: str
+    size_bytes: int
+
+
+class Files(Protocol):
+    """Content-addressed files. What `receive` returned is on disk, byte for byte, whatever happens next."""
+
+    async def receive(self, chunks: AsyncIterator[bytes], *, limit_bytes: int) -> Stored:
+        """Raises TooLarge past the limit, Unavailable when the disk is nearly full; an aborted one leaves
+        nothing."""
+
+    async def adopt(self, path: Path) -> Stored:
+        """Take over a finished file of ours (a slicer's output); the original is gone afterwards."""
+
+    def path(self, sha256: str) -> Path: ...
+
+    def scratch(self) -> AbstractAsyncContextManager[Path]:
+        """A directory for the time of a task."""
+
+    async def sweep(self, known: frozenset[str], older_than_seconds: int) -> int:
+        """Delete half files and files that no row names; returns how many went."""
+
+
+# --- the workshop: what is known of a shape, and how it becomes a machine file ------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sliced:
+    path: Path  # in the given directory
+    artifact: Artifact  # its sha256 and size are those of `path`
+
+
+class Workshop(Protocol):
+    """Everything that opens a member's file; all of it in a sandbox. A file that cannot be made raises
+    Rejected."""
+
+    async def analyse(self, path: Path, name: str) -> Analysis: ...
+
+    async def estimate(
+        self, path: Path, name: str, profile: str, process: Process, quantity: int
+    ) -> Estimate: ...
+
+    async def slice(
+        self, path: Path, name: str, profile: str, process: Process, quantity: int, into: Path
+    ) -> Sliced:
+        """Raises Rejected with the slicer's own words, Unavailable when the slicer is missing or died."""
+
+
+# --- drivers ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ended:
+    """An end as the machine tells it. Seconds exclude pauses where the machine counts so."""
+
+    remote_name: str
+    outcome: Outcome
+    cause: Cause | None = None  # None for a finished one
+    position_bytes: int | None = None
+    machine_seconds: int | None = None
+    filament_millimetres: float | None = None  # measured by the machine
+    words: str = ""  # the machine's own
+
+
+class Outcome(StrEnum):
+    FINISHED = "finished"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Observation:
+    """What a machine says of itself at one moment. `remote_name` is the file it works on or has selected."""
+
+    activity: Activity
+    remote_name: str | None = None
+    progress: float | None = None  # 0..1
+    position_bytes: int | None = None
+    machine_seconds: int | None = None
+    filament_millimetres: float | None = None
+    message: str = ""
+    temperatures: Mapping[str, float] = field(default_factory=dict)
+    ended: Ended | None = None  # an end that this observation reports, once
+
+
+@dataclass(frozen=True, kw_only=True)
+class MachineInfo:
+    identity: str  # what tells this machine from another: serial, or host name
+    firmware: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Staged:
+    remote_name: str  # as the machine names it
+    size_bytes: int
+
+
+class Accepted:
+    """The machine took the start; whether it runs, its state will say."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refused:
+    """A documented refusal before any effect: nothing has started."""
+
+    words: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unknown:
+    """No answer, or one that proves nothing. Never raised, never retried."""
+
+    words: str
+
+
+StartAnswer = Accepted | Refused | Unknown
+
+
+class Where(StrEnum):
+    """What a machine can prove about a run that we lost sight of."""
+
+    RUNNING = "running"
+    ENDED = "ended"
+    NEVER_STARTED = "never_started"  # proven, not merely absent
+    UNSURE = "unsure"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Located:
+    where: Where
+    observation: Observation | None = None  # with RUNNING
+    ended: Ended | None = None  # with ENDED
+    words: str = ""
+
+
+class Control(StrEnum):
+    PAUSE = "pause"
+    RESUME = "resume"
+    CANCEL = "cancel"
+
+
+class Driver(Protocol):
+    """Speaks one machine's protocol. It observes and obeys; it knows no job, writes no state, and never
+    retries a start.
+
+    Raises MachineUnreachable (time mends it) or MachineAuthFailed (an operator does); every call has an end.
+    The supervisor reconnects; a driver does not.
+    """
+
+    kind: ClassVar[str]
+    confirm_seconds: ClassVar[int]  # how long after a start this model may take to be seen active
+
+    async def connect(self) -> MachineInfo: ...
+
+    async def close(self) -> None: ...
+
+    def observations(self) -> AsyncIterator[Observation]:
+        """A full observation first, then one for each change; raises MachineUnreachable when the link is
+        lost."""
+
+    async def observe(self) -> Observation:
+        """An authoritative full reading, now."""
+
+    async def stage(self, path: Path, remote_name: str) -> Staged:
+        """Put the file on the machine under this name and verify it. Doing it twice is doing it once.
+        Never starts anything. Raises Rejected if the machine refuses the file."""
+
+    async def start(self, remote_name: str) -> StartAnswer:
+        """Send the start exactly once. Never raises on a time-out: that is Unknown."""
+
+    async def revoke(self, remote_name: str) -> bool:
+        """Make a late start impossible (delete the file). True only where that is proven."""
+
+    async def control(self, remote_name: str, action: Control) -> None:
+        """Only if the machine works on that file; done when the state says so. Raises Conflict otherwise."""
+
+    async def locate(self, remote_name: str, since: datetime) -> Located:
+        """What the machine can prove about a file whose start was sent at `since`."""
+
+
+class Accident(Protocol):
+    """Named points at which a test may kill the process. Does nothing in a real one."""
+
+    def __call__(self, point: str) -> None: ...
+
+
+# --- durable work -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """One checkpointed stage: a finished step is never repeated, one that a crash interrupted runs again,
+    so it must be idempotent. `run` gets the arguments, with the results of earlier steps under "results"."""
+
+    name: str
+    run: Callable[[Mapping[str, Json]], Awaitable[Json]]
+    attempts: int = 3  # tries on Unavailable before the work fails
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkKind:
+    name: str  # never renamed while work of it is pending
+    steps: tuple[Step, ...]
+    failed: Callable[
+        [Mapping[str, Json], str], Awaitable[None]
+    ]  # when a step failed for good: arguments and reason
+    queue: str = "prepare"
+
+
+class WorkStatus(StrEnum):
+    PENDING = "pending"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkProgress:
+    status: WorkStatus
+    steps_done: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkHealth:
+    ok: bool
+    backend: str
+    pending: int = 0
+    oldest_seconds: int = 0
+    words: str = ""
+
+
+class DurableWork(Protocol):
+    """Work that survives a crash. It holds progress, never business truth, and never starts a machine."""
+
+    async def start(
+        self,
+        kind: str,
+        id: str,
+        args: Mapping[str, Json],
+        *,
+        lane: str | None = None,
+        priority: int = 0,
+        delay_seconds: int = 0,
+    ) -> None:
+        """Idempotent by id."""
+
+    async def signal(self, id: str, topic: str, body: Json) -> None: ...
+
+    async def wait_signal(self, topic: str, timeout_seconds: int) -> Json: ...
+
+    async def progress(self, id: str) -> WorkProgress | None: ...
+
+    async def cancel(self, id: str) -> None: ...
+
+    async def resume_dead(self) -> int: ...
+
+    async def schedule(self, name: str, cron: str, kind: str) -> None: ...
+
+    async def health(self) -> WorkHealth: ...
