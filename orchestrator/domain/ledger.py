@@ -117,7 +117,7 @@ class Balance:
 
 
 def chained(previous: str, entry: Entry, at: datetime) -> str:
-    """The entry's hash, over the one before it and all that this one says: a flipped byte breaks the chain."""
+    """The entry's hash, over the one before it and all this one says: a flipped byte breaks the chain."""
     body: Mapping[str, object] = {
         "previous": previous,
         "kind": entry.kind.value,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from uuid import UUID
 
 from orchestrator.domain.errors import Misconfigured, Unavailable
@@ -85,9 +85,7 @@ class Fleet:
         """Read the event log as it grows; nudge whom it concerns."""
         while True:
             try:
-                await self._lab.store.feed.wait(seen)
-                after = seen
-                events = await self._lab.store.read(lambda unit: unit.events(after))
+                events = await self._news(seen)
             except Unavailable as down:
                 log.warning("the fleet waits for the database: %s", down)
                 await self._lab.clock.sleep(DATABASE_REST_SECONDS)
@@ -97,6 +95,10 @@ class Fleet:
                 if event.topic == "machine.added":
                     await self._add_machines(group)
                 self._pass_on(event)
+
+    async def _news(self, seen: int) -> Sequence[Event]:
+        await self._lab.store.feed.wait(seen)
+        return await self._lab.store.read(lambda unit: unit.events(seen))
 
     def _pass_on(self, event: Event) -> None:
         nudge = NUDGES.get(event.topic)

@@ -3,7 +3,7 @@ nowhere else."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 from orchestrator.ports import Clock, DurableWork, Files, Store, Workshop
 
@@ -20,12 +20,23 @@ class Limits:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Lab:
+class Workbench:
+    """What durable work itself needs; it cannot start more durable work."""
+
     site: str
     store: Store
     files: Files
     workshop: Workshop
-    work: DurableWork
     clock: Clock
     limits: Limits = field(default_factory=Limits)
-    default_profile: str = "mk3s"  # what a quote is computed for when no machine class is asked
+    default_profile: str = "mk3s"  # what a quote is computed for while the lab has no machine
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lab(Workbench):
+    work: DurableWork
+
+    @classmethod
+    def on(cls, bench: Workbench, work: DurableWork) -> Lab:
+        """The bench with durable work that was built on it."""
+        return cls(**{f.name: getattr(bench, f.name) for f in fields(bench)}, work=work)

@@ -15,7 +15,7 @@ from orchestrator.domain.quote import Confidence, Estimate, EstimateSource, Quot
 from orchestrator.domain.tariff import Tariff
 from orchestrator.domain.units import Money
 from orchestrator.flow.bill import release_all, release_hold, terms
-from orchestrator.flow.lab import Lab
+from orchestrator.flow.lab import Lab, Workbench
 from orchestrator.flow.moves import move_job
 from orchestrator.flow.submit import PREPARE, start_analysis, start_preparing
 from orchestrator.ports import Step, Unit, WorkKind
@@ -25,7 +25,7 @@ SLICED_P90_PERCENT = 110
 5.2)."""
 
 
-def prepare_work(lab: Lab) -> WorkKind:
+def prepare_work(lab: Workbench) -> WorkKind:
     """The durable work behind an accepted job."""
 
     async def slice_it(args: Mapping[str, Json]) -> Json:
@@ -52,7 +52,7 @@ async def _waiting(unit: Unit, args: Mapping[str, Json]) -> Job | None:
     return job
 
 
-async def _slice(lab: Lab, args: Mapping[str, Json]) -> Json:
+async def _slice(lab: Workbench, args: Mapping[str, Json]) -> Json:
     job = await lab.store.read(lambda unit: _waiting(unit, args))
     if job is None:
         return None
@@ -71,7 +71,7 @@ async def _slice(lab: Lab, args: Mapping[str, Json]) -> Json:
     return _artifact_json(sliced.artifact)
 
 
-async def _refuse(lab: Lab, args: Mapping[str, Json], no: Rejected) -> None:
+async def _refuse(lab: Workbench, args: Mapping[str, Json], no: Rejected) -> None:
     async def work(unit: Unit) -> None:
         job = await _waiting(unit, args)
         if job is not None:
@@ -84,7 +84,7 @@ async def _refuse(lab: Lab, args: Mapping[str, Json], no: Rejected) -> None:
     await lab.store.write(work)
 
 
-async def _queue(lab: Lab, args: Mapping[str, Json]) -> Json:
+async def _queue(lab: Workbench, args: Mapping[str, Json]) -> Json:
     results = args["results"]
     made = results.get("slice") if isinstance(results, dict) else None
     if not isinstance(made, dict):
@@ -100,7 +100,7 @@ async def _queue(lab: Lab, args: Mapping[str, Json]) -> Json:
     return None
 
 
-async def _queue_or_requote(lab: Lab, unit: Unit, job: Job, artifact: Artifact) -> None:
+async def _queue_or_requote(lab: Workbench, unit: Unit, job: Job, artifact: Artifact) -> None:
     at = lab.clock.now()
     quote, tariff = await terms(unit, job)
     estimate = sliced_estimate(artifact)
@@ -142,7 +142,7 @@ def sliced_estimate(artifact: Artifact) -> Estimate:
     )
 
 
-def _requote(lab: Lab, quote: Quote, tariff: Tariff, estimate: Estimate) -> Quote:
+def _requote(lab: Workbench, quote: Quote, tariff: Tariff, estimate: Estimate) -> Quote:
     lines, amount, most = priced(estimate, tariff)
     now = lab.clock.now()
     return replace(
@@ -157,7 +157,7 @@ def _requote(lab: Lab, quote: Quote, tariff: Tariff, estimate: Estimate) -> Quot
     )
 
 
-async def _stuck(lab: Lab, args: Mapping[str, Json], reason: str) -> None:
+async def _stuck(lab: Workbench, args: Mapping[str, Json], reason: str) -> None:
     async def work(unit: Unit) -> None:
         job = await _waiting(unit, args)
         if job is not None:

@@ -19,7 +19,7 @@ from orchestrator.domain.member import Member
 from orchestrator.domain.process import Process
 from orchestrator.domain.quote import Quote, priced
 from orchestrator.domain.tariff import Tariff
-from orchestrator.flow.lab import Lab
+from orchestrator.flow.lab import Lab, Workbench
 from orchestrator.flow.moves import actor_of, move_job
 from orchestrator.ports import Step, Unit, WorkKind
 
@@ -73,7 +73,7 @@ async def _analysed(lab: Lab, file: File) -> File:
         return file
 
 
-def analyse_work(lab: Lab) -> WorkKind:
+def analyse_work(lab: Workbench) -> WorkKind:
     """The durable work behind an upload: one sandboxed look at the shape, written once."""
 
     async def analyse(args: Mapping[str, Json]) -> Json:
@@ -112,7 +112,7 @@ def _too_hard(reason: str) -> Fault:
 
 
 async def _write_analysis(
-    lab: Lab, file: File, analysis: Analysis | None, refusals: tuple[Fault, ...]
+    lab: Workbench, file: File, analysis: Analysis | None, refusals: tuple[Fault, ...]
 ) -> None:
     event = Event(
         topic="file.analysed" if analysis else "file.refused",
