@@ -37,7 +37,7 @@ from orchestrator.flow.submit import analyse_work
 from orchestrator.ports import Accident, Clock, Driver
 from orchestrator.settings import Settings, read_settings
 from orchestrator.store.files import BlobFiles
-from orchestrator.store.migrate import migrate
+from orchestrator.store.schema import migrate
 from orchestrator.store.sql import SqlStore
 from orchestrator.work.dbos import DbosWork
 from orchestrator.work.locks import FileLock, PostgresLock, ProcessLock, take_when_free
@@ -87,6 +87,7 @@ async def parts(settings: Settings, roles: frozenset[str]) -> AsyncIterator[Part
             kinds=(analyse_work(bench), prepare_work(bench)),
             clock=clock,
             executes="worker" in roles,
+            poll_seconds=1.0 if roles == ALL_ROLES else 0.5,
         )
         await work.launch()
         stack.push_async_callback(work.close)
@@ -110,7 +111,7 @@ async def serve(
 
 
 def _tasks(built: Parts, settings: Settings, roles: frozenset[str]) -> list[Coroutine[Any, Any, None]]:
-    tasks: list[Coroutine[Any, Any, None]] = [built.store.feed.watch(), built.work.watch(), _mend(built.lab)]
+    tasks: list[Coroutine[Any, Any, None]] = [built.store.watch(), built.work.watch(), _mend(built.lab)]
     if "worker" in roles:
         tasks.append(built.workshop.warm())
     if "web" in roles:
