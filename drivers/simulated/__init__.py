@@ -1,0 +1,13 @@
+"""A 3D printer or laser cutter in memory: the reference driver, the demo's machines and those of the tests.
+
+Machines: none of metal. Settings (all optional):
+- `identity`: what it calls itself
+- `kind`: `printer` or `laser`
+- `speed`: how many of its seconds pass in one of ours, default 1
+- `default_seconds`: how long a file prints that does not say so itself, default 600
+- `attended`: a laser's person is always there; only for demonstrations
+- `state_path`: a small file in which the machine outlives us; after our crash its print has gone on
+
+What it cannot do: it opens no wire, moves nothing, measures no filament, and believes a file's own
+`; estimated printing time`. A laser refuses every start unless a person's presence is simulated.
+"""

@@ -1,0 +1,213 @@
+"""Read a member's mesh and say what it is. Runs only inside a limited child process.
+
+Owns: choosing the reader by content, and MeshAnalysis. Knows nothing of profiles, time or grams.
+"""
+
+from __future__ import annotations
+
+import io
+import mmap
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from slicing import raster, sniff, stl, threemf
+from slicing.faults import refused
+from slicing.limits import FILE_BYTES_MAX, PART_MM_MAX
+from slicing.messages import WARNINGS
+from slicing.results import MeshAnalysis, MeshWarning
+
+F64 = NDArray[np.float64]
+I64 = NDArray[np.int64]
+
+TINY_MM = 2.0
+INCH_MM, METRE_MM = 25.4, 1000.0
+FLAT_MM = 1e-3
+WELD_MM = 1e-5
+BODIES_TRIANGLES_MAX = 30_000
+SOUP_OPEN_SHARE = 0.5  # open edges per triangle side: beyond it no slicer finds a body
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loaded:
+    """A mesh ready to measure: triangles (m, 3, 3) in mm, wound outwards as a whole."""
+
+    analysis: MeshAnalysis
+    triangles: F64
+
+
+def load(fd: int, filename: str) -> Loaded:
+    """Read the file behind a descriptor. Raises FileRefused; `filename` is a hint, never opened."""
+    size = os.fstat(fd).st_size
+    if size == 0:
+        raise refused("file.empty")
+    if size > FILE_BYTES_MAX:
+        raise refused("file.too_large", bytes=size, limit=FILE_BYTES_MAX)
+    kind = sniff.kind_of(os.pread(fd, sniff.HEAD_BYTES, 0), size, filename)
+    triangles, notes = _read(kind, fd, size)
+    return analyse(triangles, kind.split("-")[0], size, notes)
+
+
+def _read(kind: str, fd: int, size: int) -> tuple[F64, list[MeshWarning]]:
+    if kind == "3mf":
+        with open(fd, "rb", closefd=False) as file:
+            file.seek(0)
+            model = threemf.read(file)
+        notes = [_warning("mesh.settings_dropped", "note")] if model.settings_dropped else []
+        if model.others_ignored:
+            notes.append(_warning("mesh.other_parts_ignored", "note", count=model.others_ignored))
+        return model.triangles, notes
+    with mmap.mmap(fd, size, access=mmap.ACCESS_READ) as view:
+        if kind == "stl-binary":
+            with memoryview(view) as data:
+                return stl.read_binary(data), []
+        data_bytes = view[:]
+    if kind == "stl-ascii":
+        return stl.read_ascii(data_bytes), []
+    from slicing import obj
+
+    return obj.read(data_bytes), []
+
+
+def analyse(triangles: F64, kind: str, size_bytes: int, notes: list[MeshWarning] | None = None) -> Loaded:
+    """Measure triangles in mm; turns an inside-out mesh round. Raises FileRefused for what cannot be a
+    print.
+    """
+    if not len(triangles):
+        raise refused("mesh.empty")
+    low, high = raster.bounds(triangles)
+    size = high - low
+    if size.max() > PART_MM_MAX:
+        raise refused("mesh.too_large", size=_mm(float(size.max())), limit=int(PART_MM_MAX))
+    if size.min() < FLAT_MM:
+        raise refused("mesh.flat", **_sizes(size))
+    warnings = list(notes or [])
+    volume, area = _volume_and_area(triangles, low)
+    if volume < 0:
+        triangles, volume = np.ascontiguousarray(triangles[:, ::-1]), -volume
+        warnings.append(_warning("mesh.inverted", "note"))
+    corners = _corner_keys(triangles)
+    open_edges = _open_edges(corners)
+    if open_edges > SOUP_OPEN_SHARE * 3 * len(triangles):
+        raise refused("mesh.soup", triangles=len(triangles), open_edges=open_edges)
+    if open_edges:
+        warnings.append(_warning("mesh.not_closed", "warning", open_edges=open_edges))
+    warnings += _size_warnings(size)
+    analysis = MeshAnalysis(
+        kind=kind,
+        bytes=size_bytes,
+        triangles=len(triangles),
+        size_mm=(round(float(size[0]), 3), round(float(size[1]), 3), round(float(size[2]), 3)),
+        volume_mm3=round(volume, 3),
+        area_mm2=round(area, 3),
+        watertight=open_edges == 0,
+        open_edges=open_edges,
+        bodies=_bodies(corners) if len(triangles) <= BODIES_TRIANGLES_MAX else None,
+        warnings=tuple(warnings),
+    )
+    return Loaded(analysis=analysis, triangles=triangles)
+
+
+def _volume_and_area(triangles: F64, low: F64) -> tuple[float, float]:
+    """Signed volume (divergence theorem about a corner of the box) and surface area, column by column for
+    speed.
+    """
+    ax, ay, az = (triangles[:, 0, i] - low[i] for i in range(3))
+    ux, uy, uz = (triangles[:, 1, i] - triangles[:, 0, i] for i in range(3))
+    vx, vy, vz = (triangles[:, 2, i] - triangles[:, 0, i] for i in range(3))
+    nx, ny, nz = uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx
+    volume = float((ax * nx + ay * ny + az * nz).sum()) / 6
+    return volume, float(np.sqrt(nx * nx + ny * ny + nz * nz).sum()) / 2
+
+
+def _corner_keys(triangles: F64) -> NDArray[np.uint64]:
+    """A 64-bit hash of each corner's position on a 10 nm grid, shape (m, 3): equal corners, equal keys."""
+    bits = np.rint(triangles / WELD_MM).astype(np.int64).view(np.uint64)
+    key = bits[:, :, 0] * np.uint64(0x9E3779B97F4A7C15)
+    key ^= (bits[:, :, 1] + np.uint64(0x7F4A7C15)) * np.uint64(0xC2B2AE3D27D4EB4F)
+    key ^= (bits[:, :, 2] + np.uint64(0x165667B1)) * np.uint64(0x27D4EB2F165667C5)
+    key ^= key >> np.uint64(29)
+    result: NDArray[np.uint64] = key * np.uint64(0xBF58476D1CE4E5B9)
+    return result
+
+
+def _open_edges(corners: NDArray[np.uint64]) -> int:
+    """How many edges have an odd number of triangles; edges of collapsed triangles do not count."""
+    a, b = corners.reshape(-1), np.roll(corners, -1, axis=1).reshape(-1)
+    real = a != b
+    low, high = np.minimum(a, b)[real], np.maximum(a, b)[real]
+    edge = np.sort(low * np.uint64(0x9E3779B97F4A7C15) ^ (high >> np.uint64(7)) ^ high)
+    if not len(edge):
+        return 0
+    starts = np.flatnonzero(np.concatenate(([True], edge[1:] != edge[:-1])))
+    lengths = np.diff(starts, append=len(edge))
+    return int(np.count_nonzero(lengths & 1))
+
+
+def _bodies(corners: NDArray[np.uint64]) -> int:
+    """Connected shells by shared corners: labels run down to the smallest until nothing changes."""
+    _, vertex = np.unique(corners, return_inverse=True)
+    faces = vertex.reshape(-1, 3)
+    label: I64 = np.arange(int(faces.max()) + 1)
+    while True:
+        lowest = label[faces].min(axis=1)
+        new = label.copy()
+        for i in range(3):
+            np.minimum.at(new, faces[:, i], lowest)
+            np.minimum.at(new, label[faces[:, i]], lowest)
+        new = new[new]
+        if np.array_equal(new, label):
+            return len(np.unique(label))
+        label = new
+
+
+def _size_warnings(size: F64) -> list[MeshWarning]:
+    largest = float(size.max())
+    if largest < 0.5:
+        return [_units(size, "metre", METRE_MM)]
+    if largest < 10:
+        return [_units(size, "inch", INCH_MM)]
+    return [_warning("mesh.tiny", "warning", **_sizes(size))] if largest < TINY_MM else []
+
+
+def _units(size: F64, unit: str, factor: float) -> MeshWarning:
+    bigger = _sizes(size * factor)
+    return _warning(
+        "mesh.units?", "question", unit=unit, bx=bigger["x"], by=bigger["y"], bz=bigger["z"], **_sizes(size)
+    )
+
+
+_UNIT_FR = {"inch": "pouces", "metre": "mètres"}
+_UNIT_EN = {"inch": "inches", "metre": "metres"}
+
+
+def _warning(code: str, severity: str, **params: Any) -> MeshWarning:
+    words, english, french = WARNINGS[code], dict(params), dict(params)
+    if "unit" in params:
+        english["unit"], french["unit"] = _UNIT_EN[params["unit"]], _UNIT_FR[params["unit"]]
+    return MeshWarning(
+        code=code,
+        severity=severity,
+        text_en=words.en.format(**english),
+        text_fr=words.fr.format(**french),
+        params=params,
+    )
+
+
+def _sizes(size: F64) -> dict[str, str]:
+    return dict(zip("xyz", (_mm(float(v)) for v in size), strict=True))
+
+
+def _mm(value: float) -> str:
+    return f"{value:.3g}" if value < 1 else f"{value:.1f}"
+
+
+def as_stl(triangles: F64, *, fd: int) -> None:
+    """Write the mesh as binary STL with its corner at the origin, to an open descriptor."""
+    out = io.BytesIO()
+    stl.write_binary(triangles - raster.bounds(triangles)[0], out)
+    with open(fd, "wb", closefd=False) as file:
+        file.write(out.getbuffer())

@@ -1,0 +1,78 @@
+"""The values slicing hands out: frozen, JSON-able both ways, units in the names. No behaviour beyond that."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeshWarning:
+    """Something worth telling that does not stop the job. `severity` is `note`, `warning` or `question`."""
+
+    code: str
+    severity: str
+    text_en: str
+    text_fr: str
+    params: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeshAnalysis:
+    """What the geometry is. Lengths in mm; `bodies` is None where counting would cost more than it tells."""
+
+    kind: str
+    bytes: int
+    triangles: int
+    size_mm: tuple[float, float, float]
+    volume_mm3: float
+    area_mm2: float
+    watertight: bool
+    open_edges: int
+    bodies: int | None
+    warnings: tuple[MeshWarning, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> Self:
+        fields = dict(raw)
+        fields["size_mm"] = tuple(float(v) for v in raw["size_mm"])
+        fields["warnings"] = tuple(MeshWarning(**w) for w in raw["warnings"])
+        return cls(**fields)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrintEstimate:
+    """Seconds and milligrams for the whole quantity: p50 is the expectation, nine in ten stay below p90.
+
+    `confidence` is `high`, `medium` or `low`; `reasons` are the codes that lowered it; `features` are the
+    sums the figures were made of (mm3, mm, counts), kept so that a calibration can be refitted later.
+    """
+
+    seconds_p50: int
+    seconds_p90: int
+    milligrams_p50: int
+    milligrams_p90: int
+    quantity: int
+    confidence: str
+    reasons: tuple[str, ...]
+    features: Mapping[str, float]
+    source: str = "mesh"
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> Self:
+        return cls(**{**raw, "reasons": tuple(raw["reasons"])})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    """One reading of a file: what it is, and what it would take under one profile."""
+
+    analysis: MeshAnalysis
+    estimate: PrintEstimate

@@ -1,0 +1,226 @@
+"""A cage for processes that touch a member's bytes: no network, limits always, bubblewrap where it works.
+
+`bubblewrap`: own namespaces, read-only system, only the named files visible. `rlimits`: limits, an empty
+environment and an own process group only; the doctor shows which of the two is in force. Knows nothing of
+meshes or slicers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from slicing.faults import SlicerUnavailable
+from slicing.limits import MIB, Limits
+
+Backend = Literal["bubblewrap", "rlimits"]
+_PROBE_SECONDS = 10
+_TMP_BYTES = 64 * MIB
+_SYSTEM = ("/usr", "/lib", "/lib64", "/bin", "/sbin", "/etc/ld.so.cache", "/etc/alternatives")
+_ENVIRONMENT = {"PATH": "/usr/bin:/bin", "HOME": "/tmp", "LC_ALL": "C", "TMPDIR": "/tmp"}  # inside
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """How a process ended. `returncode` is negative for a signal; `output` is both its streams, cut to the
+    limit.
+    """
+
+    returncode: int
+    output: str
+    timed_out: bool
+
+
+class Sandbox:
+    """Runs commands under limits, at most `concurrency` at a time. `backend` is probed once, at first use."""
+
+    def __init__(self, *, concurrency: int = 2, backend: Backend | None = None) -> None:
+        self._slots = asyncio.Semaphore(concurrency)
+        self._backend: Backend | None = backend
+
+    @property
+    def backend(self) -> Backend:
+        """`bubblewrap` if namespaces can be made here, else `rlimits`."""
+        if self._backend is None:
+            self._backend = "bubblewrap" if _bubblewrap_works() else "rlimits"
+        return self._backend
+
+    @property
+    def slots(self) -> asyncio.Semaphore:
+        """The shared bound: whoever runs hostile work of its own kind takes one of these too."""
+        return self._slots
+
+    async def run(
+        self,
+        argv: Sequence[str],
+        *,
+        limits: Limits,
+        inputs: Mapping[str, Path] | None = None,
+        out_dir: Path | None = None,
+        visible: Sequence[Path] = (),
+    ) -> Outcome:
+        """Run `argv` and wait. `inputs` maps names such as `/in/m.stl` to real files; `/out` is `out_dir`.
+
+        Arguments equal to such a name, or beginning with `/out/`, are put in place of what they stand for;
+        `visible` are further read-only paths. The whole group is killed at the wall limit, at cancellation
+        and at the end. Raises SlicerUnavailable when the program cannot be started.
+        """
+        command = self._command(argv, limits, dict(inputs or {}), out_dir, visible)
+        async with self._slots:
+            return await _run_group(command, limits)
+
+    def _command(
+        self,
+        argv: Sequence[str],
+        limits: Limits,
+        inputs: Mapping[str, Path],
+        out_dir: Path | None,
+        visible: Sequence[Path],
+    ) -> list[str]:
+        limited = [*_limiter(limits), *argv]
+        if self.backend == "rlimits":
+            return [_outside(word, inputs, out_dir) for word in limited]
+        binds = [word for name, path in inputs.items() for word in ("--ro-bind", str(path.resolve()), name)]
+        if out_dir is not None:
+            binds += ["--bind", str(out_dir.resolve()), "/out"]
+        return [*bubblewrap(visible), *binds, "--", *limited]
+
+
+def _outside(word: str, inputs: Mapping[str, Path], out_dir: Path | None) -> str:
+    if word in inputs:
+        return str(inputs[word].resolve())
+    if out_dir is not None and word.startswith("/out/"):
+        return str(out_dir.resolve() / word.removeprefix("/out/"))
+    return word
+
+
+def bubblewrap(visible: Sequence[Path] = (), environment: Mapping[str, str] | None = None) -> list[str]:
+    """The command that enters the cage: every namespace unshared, system read-only, a small tmpfs, nothing
+    else.
+    """
+    command = [
+        "bwrap",
+        "--unshare-all",
+        "--die-with-parent",
+        "--new-session",
+        "--cap-drop",
+        "ALL",
+        "--clearenv",
+    ]
+    for name, value in {**_ENVIRONMENT, **(environment or {})}.items():
+        command += ["--setenv", name, value]
+    for path in map(Path, _SYSTEM):
+        if path.is_symlink():
+            command += ["--symlink", str(path.readlink()), str(path)]
+        elif path.exists():
+            command += ["--ro-bind", str(path), str(path)]
+    command += ["--proc", "/proc", "--dev", "/dev", "--size", str(_TMP_BYTES), "--tmpfs", "/tmp"]
+    for extra in visible:
+        if not str(extra).startswith("/usr/"):
+            command += ["--ro-bind", str(extra), str(extra)]
+    return [*command, "--chdir", "/tmp"]
+
+
+def python_paths() -> list[Path]:
+    """What an interpreter inside the cage must see: its own installation and environment, and this package
+    only.
+    """
+    package = Path(__file__).resolve().parent
+    wanted = [Path(sys.base_prefix), Path(sys.prefix), package]
+    return list(dict.fromkeys(path.resolve() for path in wanted))
+
+
+def _limiter(limits: Limits) -> list[str]:
+    prlimit, nice = shutil.which("prlimit"), shutil.which("nice")
+    if prlimit is None or nice is None:
+        raise SlicerUnavailable(
+            "prlimit and nice (util-linux, coreutils) are needed to run anything under limits"
+        )
+    return [
+        prlimit,
+        f"--as={limits.address_space_bytes}",
+        f"--cpu={limits.cpu_seconds}",
+        f"--fsize={limits.file_bytes}",
+        f"--nofile={limits.open_files}",
+        f"--nproc={own_threads() + limits.processes}",
+        "--core=0",
+        nice,
+        "-n",
+        str(limits.nice),
+    ]
+
+
+def own_threads() -> int:
+    """Threads this user has already: the kernel counts them all against RLIMIT_NPROC, so the limit stands
+    on top.
+    """
+    uid, count = os.getuid(), 0
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it ended while we looked
+            if entry.stat().st_uid == uid:
+                count += sum(1 for _ in (entry / "task").iterdir())
+    return count
+
+
+def _bubblewrap_works() -> bool:
+    if shutil.which("bwrap") is None:
+        return False
+    probe = [*bubblewrap(), "--", "/usr/bin/true"]
+    try:
+        done = subprocess.run(probe, capture_output=True, timeout=_PROBE_SECONDS, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return done.returncode == 0
+
+
+async def _run_group(command: Sequence[str], limits: Limits) -> Outcome:
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            env=_ENVIRONMENT,
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise SlicerUnavailable(f"cannot start {command[0]}", str(error)) from error
+    output, timed_out = bytearray(), False
+    try:
+        async with asyncio.timeout(limits.wall_seconds):
+            await _drain(process, output, limits.output_bytes)
+            await process.wait()
+    except TimeoutError:
+        timed_out = True
+    finally:
+        kill_group(process.pid)
+        await process.wait()
+    code = process.returncode if process.returncode is not None else -signal.SIGKILL
+    return Outcome(returncode=code, output=output.decode("utf-8", "replace"), timed_out=timed_out)
+
+
+async def _drain(process: asyncio.subprocess.Process, output: bytearray, limit: int) -> None:
+    """Keep the first and the last of what it says: the first shows what it did, the last why it stopped."""
+    assert process.stdout is not None
+    half = limit // 2
+    while chunk := await process.stdout.read(16 * 1024):
+        output += chunk
+        if len(output) > limit:
+            del output[half : len(output) - half]
+
+
+def kill_group(pid: int) -> None:
+    """SIGKILL to a process group that we started in a session of its own; gone already is fine."""
+    try:
+        os.killpg(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return
