@@ -71,7 +71,7 @@ async def parts(settings: Settings, roles: frozenset[str]) -> AsyncIterator[Part
     async with AsyncExitStack() as stack:
         store = await SqlStore.open(settings.url, clock)
         stack.push_async_callback(store.close)
-        workshop = SandboxedWorkshop(settings.slicer or None, cache=settings.data / "sliced")
+        workshop = SandboxedWorkshop(settings.slicer or None)
         stack.push_async_callback(workshop.close)
         bench = Workbench(
             site=settings.site,

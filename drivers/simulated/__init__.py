@@ -6,6 +6,7 @@ Machines: none of metal. Settings (all optional):
 - `speed`: how many of its seconds pass in one of ours, default 1
 - `default_seconds`: how long a file prints that does not say so itself, default 600
 - `attended`: a laser's person is always there; only for demonstrations
+- `reading_seconds`: while it prints it is read at most this often, default 1
 - `state_path`: a small file in which the machine outlives us; after our crash its print has gone on
 
 What it cannot do: it opens no wire, moves nothing, measures no filament, and believes a file's own

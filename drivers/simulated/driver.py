@@ -23,9 +23,6 @@ from orchestrator.ports import (
     Unknown,
 )
 
-READING_SECONDS = 1.0
-"""While it prints it is read at most this often."""
-
 
 class SimulatedDriver:
     """Speaks to a machine in memory. Without `machine` it stands up its own from the settings."""
@@ -70,7 +67,7 @@ class SimulatedDriver:
 
     async def _wait(self, bell: asyncio.Event) -> None:
         """Until the bell rings or it is time for the next reading. Idle, the machine costs nothing."""
-        seconds = self.machine.next_change_seconds(READING_SECONDS)
+        seconds = self.machine.next_change_seconds(self.machine.settings.reading_seconds)
         if seconds is None:
             await bell.wait()
             return

@@ -66,6 +66,7 @@ class Settings:
     default_seconds: int = 600
     attended: bool = False
     state_path: Path | None = None
+    reading_seconds: float = 1.0
 
     @staticmethod
     def of(connection: Mapping[str, Json]) -> Settings:
@@ -86,6 +87,7 @@ class Settings:
             identity=identity or "simulated",
             kind=Kind(kind) if isinstance(kind, str) else Kind.PRINTER,
             speed=_positive(connection, "speed", 1.0),
+            reading_seconds=_positive(connection, "reading_seconds", 1.0),
             default_seconds=round(_positive(connection, "default_seconds", 600)) or 1,
             attended=connection.get("attended") is True,
             state_path=Path(state_path) if state_path else None,

@@ -67,7 +67,7 @@ TRANSITIONS: Table[JobState, JobEvent] = {
         JobEvent.CANCELLED: JobState.CANCELLED,
     },
     JobState.ATTENTION: {
-        JobEvent.RETRIED: JobState.PREPARING,  # slicing is cached, so this is cheap where it was done before
+        JobEvent.RETRIED: JobState.PREPARING,
         JobEvent.CANCELLED: JobState.CANCELLED,
         JobEvent.GIVEN_UP: JobState.FAILED,
         JobEvent.SETTLED: JobState.DONE,

@@ -115,7 +115,7 @@ def _run_event(lab: Lab, topic: str, who: Member, job: Job, run: Run) -> Event:
 
 
 async def retry(lab: Lab, who: Member, job_id: UUID) -> Job:
-    """Let a job in `attention` try again, under the same hold. Preparing is cached, so it costs little."""
+    """Let a job in `attention` try again, under the same hold."""
 
     async def work(unit: Unit) -> Job:
         job = await own_job(unit, who, job_id)

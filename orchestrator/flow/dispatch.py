@@ -18,7 +18,7 @@ from orchestrator.flow.lab import Lab
 from orchestrator.flow.moves import move_job
 from orchestrator.ports import Unit
 
-WAKING = ("job.queued", "machine.", "run.", "entitlement.")
+WAKING = ("job.queued", "machine.", "run.finished", "run.failed", "run.cancelled", "entitlement.")
 """Topics after which another pairing may be possible."""
 
 

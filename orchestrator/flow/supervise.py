@@ -12,7 +12,7 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
@@ -63,8 +63,9 @@ REST_SECONDS = 1.0
 """Between losing a link and the next try, so that a machine that accepts and drops us costs nothing."""
 MISSED_END_SECONDS = 5.0
 """An idle machine may still owe us the word on how its print ended (OctoPrint tells a failure last)."""
-PROGRESS_SECONDS = 2.0
-"""Progress is telemetry: written at most this often."""
+PROGRESS_SECONDS = 1.0
+PROGRESS_PERMILLE = 10
+"""Progress is telemetry: written at most once a second, and only when it has moved by so much."""
 STARTABLE = frozenset({Activity.IDLE, Activity.DONE})
 OVER = frozenset({Activity.IDLE, Activity.DONE, Activity.FAULT})
 
@@ -147,14 +148,16 @@ class Supervisor:
         """Say that the link is down. A print on the machine goes on; only a run that never reached it is
         given back."""
         link = Link.AUTH_FAILED if isinstance(why, MachineAuthFailed) else Link.OFFLINE
+        if self._told == (link, Activity.UNKNOWN, why.detail):
+            return
         self._watch.stop()
         if not isinstance(why, MachineUnreachable | MachineAuthFailed):
             log.warning("machine %s: %s", self._machine_id, why)
         try:
-            await self._tell(link, Activity.UNKNOWN, why.detail)
             run = await self._read_run()
             if run is not None and run.state in BEFORE_START:
                 await self._give_back(run, f"The machine was lost before the start: {why.detail}")
+            await self._tell(link, Activity.UNKNOWN, why.detail)
         except Unavailable as down:
             log.warning("machine %s: the database is down too: %s", self._machine_id, down)
 
@@ -413,8 +416,9 @@ class Supervisor:
         self._progress_due = now + PROGRESS_SECONDS
         permille = min(1000, max(run.progress_permille, round((seen.progress or 0.0) * 1000)))
         position = max(run.position_bytes or 0, seen.position_bytes or 0) or None
-        if (permille, position) != (run.progress_permille, run.position_bytes):
+        if permille - run.progress_permille >= PROGRESS_PERMILLE:
             await self._lab.store.write(lambda unit: unit.note_progress(run.id, permille, position))
+            self._run = replace(run, progress_permille=permille, position_bytes=position)
 
     async def _question(self) -> None:
         """Silence about our run has lasted too long: ask the machine what it can prove."""

@@ -75,7 +75,7 @@ class Home:
         )
         added = Event(topic="machine.added", at=self.clock.now(), actor="system", machine_id=machine.id)
         await self.store.write(lambda unit: unit.put_machine(machine, {}, added))
-        self.worlds[machine.id] = SimulatedMachine(Settings(identity=name), self.clock)
+        self.worlds[machine.id] = SimulatedMachine(Settings(identity=name, reading_seconds=20), self.clock)
         return machine
 
     async def file(self, member: Member, name: str) -> File:
@@ -115,7 +115,10 @@ class Home:
 
     @property
     def alive(self) -> bool:
-        return self._fleet is not None and not self._fleet.done()
+        """Raises what the fleet process died of, where it did."""
+        if self._fleet is not None and self._fleet.done():
+            self._fleet.result()
+        return self._fleet is not None
 
     def _driver(self, machine: Machine, _connection: Mapping[str, Json]) -> Driver:
         return SimulatedDriver({}, self.clock, machine=self.worlds[machine.id])

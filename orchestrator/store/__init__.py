@@ -1,0 +1,1 @@
+"""The database and the files behind the `Store` and `Files` ports. Knows tables and bytes; decides nothing."""
