@@ -75,7 +75,7 @@ class Home:
         )
         added = Event(topic="machine.added", at=self.clock.now(), actor="system", machine_id=machine.id)
         await self.store.write(lambda unit: unit.put_machine(machine, {}, added))
-        self.worlds[machine.id] = SimulatedMachine(Settings(identity=name, reading_seconds=20), self.clock)
+        self.worlds[machine.id] = SimulatedMachine(Settings(identity=name, reading_seconds=240), self.clock)
         return machine
 
     async def file(self, member: Member, name: str) -> File:
