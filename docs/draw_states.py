@@ -10,8 +10,8 @@ from orchestrator.domain import job, run
 HEADER = """# States
 
 Drawn from the tables in `orchestrator/domain/job.py` and `orchestrator/domain/run.py` by
-`python -m docs.draw_states > docs/states.md`; a test compares. An event that a table does not know in a state is
-refused and changes nothing.
+`python -m docs.draw_states > docs/states.md`; a test compares. An event that a table does not know in a state
+is refused and changes nothing.
 """
 
 

@@ -92,7 +92,8 @@ def main(model: Path, demo_file: Path) -> None:
     for line in receipt["lines"]:
         print(f"          {line['text']:<24} {money(line['amount']):>12}   {line['explain']}")
     print(f"receipt   {money(receipt['total'])} charged, {money(receipt['released'])} of the hold released")
-    if job["state"] != "done" or sum(line["amount"]["amount"] for line in receipt["lines"]) != receipt["total"]["amount"]:
+    charged = sum(line["amount"]["amount"] for line in receipt["lines"])
+    if job["state"] != "done" or charged != receipt["total"]["amount"]:
         sys.exit("the receipt does not add up")
 
 

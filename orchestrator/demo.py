@@ -6,6 +6,7 @@ Logins are made at the first start and kept in `demo.json` beside the data, read
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import secrets
@@ -74,11 +75,11 @@ async def _populate(lab: Lab, data: Path) -> dict[str, Any]:
     for who, (email, name, role, locale) in PEOPLE.items():
         password = secrets.token_urlsafe(12)
         members[who] = await _member(email, name, role, locale, password)
-        key, row = make_token(members[who].id, f"demo {who}", PERMISSIONS[role], now)
+        row, key = make_token(members[who], f"demo {who}", PERMISSIONS[role], now)
         users[who] = {"email": email, "password": password, "token": key}
         tokens.append(row)
     booking = await _member(*BOOKING, Role.BOOKING, "en", "")
-    booking_key, booking_row = make_token(booking.id, "demo booking", PERMISSIONS[Role.BOOKING], now)
+    booking_row, booking_key = make_token(booking, "demo booking", PERMISSIONS[Role.BOOKING], now)
 
     async def work(unit: Unit) -> None:
         if await unit.current_tariff() is None:
@@ -108,7 +109,7 @@ async def _member(email: str, name: str, role: Role, locale: str, password: str)
         name=name,
         role=role,
         account_id=uuid5(_SPACE, f"account {email}"),
-        password_hash=await hash_password(password) if password else "",
+        password_hash=await asyncio.to_thread(hash_password, password) if password else "",
         locale=locale,
     )
 

@@ -36,13 +36,14 @@ from orchestrator.flow.prepare import prepare_work, start_missing
 from orchestrator.flow.submit import analyse_work
 from orchestrator.ports import Accident, Clock, Driver
 from orchestrator.settings import Settings, read_settings
-from orchestrator.store.files import BlobFiles
+from orchestrator.store.files import DiskFiles
 from orchestrator.store.schema import migrate
 from orchestrator.store.sql import SqlStore
 from orchestrator.work.dbos import DbosWork
 from orchestrator.work.locks import FileLock, PostgresLock, ProcessLock, take_when_free
 from slicing.workshop import SandboxedWorkshop
 from web.app import build
+from web.security import Runner
 from web.settings import WebSettings
 
 log = logging.getLogger("etabli")
@@ -76,7 +77,7 @@ async def parts(settings: Settings, roles: frozenset[str]) -> AsyncIterator[Part
         bench = Workbench(
             site=settings.site,
             store=store,
-            files=BlobFiles(settings.data / "files"),
+            files=DiskFiles(settings.data / "files"),
             workshop=workshop,
             clock=clock,
             limits=Limits(upload_bytes=settings.upload_bytes),
@@ -128,9 +129,8 @@ async def _web(built: Parts, settings: Settings) -> None:
         secure_cookies=settings.address.startswith("https://"),
         trusted_proxies=tuple(p.strip() for p in settings.trusted_proxies.split(",") if p.strip()),
         metrics_token=settings.metrics_token,
-        time_zone=settings.time_zone,
     )
-    runner = http.AppRunner(build(built.lab, web_settings), access_log=None, handle_signals=False)
+    runner = Runner(build(built.lab, web_settings))
     await runner.setup()
     try:
         await http.TCPSite(runner, settings.host, settings.port).start()
@@ -276,7 +276,7 @@ async def _doctor(settings: Settings, _arguments: argparse.Namespace) -> int:
     return 0 if all(finding.good for finding in findings) else 1
 
 
-_COMMANDS: Mapping[str, Callable[[Settings, argparse.Namespace], Awaitable[int]]] = {
+_COMMANDS: Mapping[str, Callable[[Settings, argparse.Namespace], Coroutine[Any, Any, int]]] = {
     "demo": _demo,
     "serve": _serve,
     "worker": _worker,

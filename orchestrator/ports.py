@@ -358,7 +358,7 @@ class Driver(Protocol):
 class Accident(Protocol):
     """Named points at which a test may kill the process. Does nothing in a real one."""
 
-    def __call__(self, point: str) -> None: ...
+    def __call__(self, point: str, /) -> None: ...
 
 
 # --- durable work -------------------------------------------------------------------------------

@@ -1,14 +1,17 @@
-"""A day at the lab, from a seed: the true flow, simulated machines, people who come and go, and random trouble.
+"""A day at the lab, from a seed: the true flow, simulated machines, people who come and go, and random
+trouble.
 
-Members bring jobs all day, and change their minds; a technician walks round, clears beds, decides what is unclear;
-printers jam, vanish, lose power, answer lies; somebody prints by hand; the fleet process dies and comes back.
+Members bring jobs all day, and change their minds; a technician walks round, clears beds, decides what is
+unclear; printers jam, vanish, lose power, answer lies; somebody prints by hand; the fleet process dies and
+comes back.
 """
 
 from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -20,6 +23,7 @@ from orchestrator.domain.machine import Bed
 from orchestrator.domain.member import Member
 from orchestrator.domain.run import Run, RunState
 from orchestrator.flow import act, report
+from orchestrator.flow.lab import Lab
 from tests.flow.home import Home
 
 JOBS = 200
@@ -91,7 +95,7 @@ class Day:
 
     async def _something_happens(self) -> None:
         """Each step, a few things may; which, the seed says."""
-        happenings: list[tuple[float, Callable[[], object]]] = [
+        happenings: list[tuple[float, Callable[[], Awaitable[object] | None]]] = [
             (0.03, self._a_member_cancels),
             (0.03, self._a_machine_is_troubled),
             (0.05, self._a_machine_is_well_again),
@@ -104,9 +108,9 @@ class Day:
         ]
         for chance, happens in happenings:
             if self.random.random() < chance:
-                made = happens()
-                if hasattr(made, "__await__"):
-                    await made
+                going_on = happens()
+                if going_on is not None:
+                    await going_on
 
     def _any_world(self) -> SimulatedMachine:
         return self.random.choice(list(self.home.worlds.values()))
@@ -117,16 +121,14 @@ class Day:
     async def _a_member_pauses_or_resumes(self) -> None:
         await self._try(self._ask(self.random.choice([act.pause, act.resume])))
 
-    async def _ask(self, what) -> None:  # type: ignore[no-untyped-def]
+    async def _ask(self, what: Callable[[Lab, Member, UUID], Awaitable[object]]) -> None:
         if self.job_ids:
             await what(self.home.lab, self.home.tech, self.random.choice(self.job_ids))
 
-    async def _try(self, asked) -> None:  # type: ignore[no-untyped-def]
+    async def _try(self, asked: Awaitable[object]) -> None:
         """People also ask for what is not possible; they are told so."""
-        try:
+        with suppress(Conflict):
             await asked
-        except Conflict:
-            pass
 
     def _a_machine_is_troubled(self) -> None:
         self._any_world().troubles = self.random.choice(TROUBLES)
@@ -160,11 +162,13 @@ class Day:
         assert home.alive
         for view in await report.fleet(home.lab, home.tech):
             world = home.worlds[view.machine.id]
-            if world.printing is not None or not world.reachable:
+            if world.printing is not None or not world.reachable():
                 world.troubles = NO_TROUBLES if self.random.random() < 0.3 else world.troubles
                 continue
             if view.run is not None and view.run.state is RunState.UNCLEAR:
-                await self._try(act.decide_run(home.lab, home.tech, view.run.id, self._verdict(world, view.run)))
+                await self._try(
+                    act.decide_run(home.lab, home.tech, view.run.id, self._verdict(world, view.run))
+                )
             elif view.run is None and view.machine.bed is not Bed.CLEAR:
                 await self._try(act.clear_bed(home.lab, home.tech, view.machine.id))
         for job_view in (
@@ -198,5 +202,3 @@ async def all_events(home: Home) -> list[Event]:
     while rows := await home.store.read(lambda u: u.events(events[-1].seq if events else 0, limit=1000)):
         events.extend(rows)
     return events
-
-

@@ -1,4 +1,5 @@
-"""Prices, holds and captures: the figures of the billing reference (T1-T4, T14, T15) and what holds for every usage."""
+"""Prices, holds and captures: the figures of the billing reference (T1-T4, T14, T15) and what holds for
+every usage."""
 
 from __future__ import annotations
 
@@ -88,7 +89,13 @@ def test_half_up_rounds_the_half_away_from_zero() -> None:
 
 def test_a_rate_rounds_the_quantity_up_to_its_step_first() -> None:
     rate = Rate(cents=200, per=3600, unit=Unit.SECONDS, increment=60, minimum=300)
-    assert [rate.billable(Quantity.seconds(s)).value for s in (0, 1, 300, 301, 360)] == [300, 300, 300, 360, 360]
+    assert [rate.billable(Quantity.seconds(s)).value for s in (0, 1, 300, 301, 360)] == [
+        300,
+        300,
+        300,
+        360,
+        360,
+    ]
 
 
 @given(st.integers(0, 10**7), st.integers(0, 10**7), st.integers(0, 10**6))
@@ -103,4 +110,6 @@ def test_what_is_captured_never_exceeds_the_hold_and_is_what_the_lines_add_up_to
 
 @given(st.integers(0, 10**6), st.integers(0, 10**6), st.integers(0, 10**5))
 def test_using_more_never_costs_less(seconds: int, milligrams: int, more: int) -> None:
-    assert total(price(used(seconds, milligrams), TARIFF)) <= total(price(used(seconds + more, milligrams), TARIFF))
+    assert total(price(used(seconds, milligrams), TARIFF)) <= total(
+        price(used(seconds + more, milligrams), TARIFF)
+    )

@@ -32,6 +32,7 @@ from tests.fakes.clock import FakeClock
 from tests.fakes.files import PlainFiles
 from tests.flow.workshop import NamedWorkshop
 
+START_CENTS = 100_000
 TECH = a_member(role=Role.TECH, name="Alex")
 
 
@@ -51,7 +52,7 @@ class Home:
     accident: Accident = no_accident
     _fleet: asyncio.Task[None] | None = None
 
-    async def member(self, cents: int = 100_000) -> Member:
+    async def member(self, cents: int = START_CENTS) -> Member:
         """A trained member with money."""
         member = a_member()
 

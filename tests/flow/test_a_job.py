@@ -162,7 +162,9 @@ async def test_a_start_that_proves_nothing_is_unclear_until_the_machine_proves_w
         view = await report.job_view(home.lab, member, job.id)
         assert [run.state for run in view.runs] == [RunState.UNCLEAR]
 
-        await home.clock.advance(60)  # a simulated machine remembers everything: it proves that it never began
+        await home.clock.advance(
+            60
+        )  # a simulated machine remembers everything: it proves that it never began
         view = await report.job_view(home.lab, member, job.id)
         assert [run.cause for run in view.runs] == [Cause.NEVER_STARTED]
         assert (view.job.state, view.runs[0].usage) == (JobState.QUEUED, NOTHING)

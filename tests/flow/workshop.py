@@ -1,7 +1,8 @@
 """A workshop for tests of the flow: answers at once, with figures that follow from the file's name.
 
-`part-600s-5000mg.stl` takes 600 s and 5 000 mg by estimate; `…-sliced900s` takes 900 s once sliced; a name with
-`unprintable` is refused, with `noslicer` the slicer is missing. It stands for the shape, never for a machine.
+`part-600s-5000mg.stl` takes 600 s and 5 000 mg by estimate; `…-sliced900s` takes 900 s once sliced; a name
+with `unprintable` is refused, with `noslicer` the slicer is missing. It stands for the shape, never for a
+machine.
 """
 
 from __future__ import annotations
@@ -39,7 +40,9 @@ class NamedWorkshop:
             watertight=True,
         )
 
-    async def estimate(self, path: Path, name: str, profile: str, process: Process, quantity: int) -> Estimate:
+    async def estimate(
+        self, path: Path, name: str, profile: str, process: Process, quantity: int
+    ) -> Estimate:
         seconds = _figure(name, r"(\d+)s-", 600) * quantity
         milligrams = _figure(name, r"(\d+)mg", 5_000) * quantity
         return Estimate(
@@ -57,7 +60,9 @@ class NamedWorkshop:
             raise Rejected("The slicer says: too complex.", code="slicer.refused")
         seconds = _figure(name, r"sliced(\d+)s", _figure(name, r"(\d+)s-", 600) * quantity)
         milligrams = _figure(name, r"(\d+)mg", 5_000) * quantity
-        content = f"; {name}\n; estimated printing time (normal mode) = {seconds}s\n".encode().ljust(1000, b";")
+        content = f"; {name}\n; estimated printing time (normal mode) = {seconds}s\n".encode().ljust(
+            1000, b";"
+        )
         out = into / "out.gcode"
         out.write_bytes(content)
         return Sliced(path=out, artifact=artifact(content, profile, process, seconds, milligrams))

@@ -1,4 +1,5 @@
-"""Établi itself as a process on a data directory, with one real OctoPrint as its machine; killed and started again."""
+"""Établi itself as a process on a data directory, with one real OctoPrint as its machine; killed and
+started again."""
 
 from __future__ import annotations
 
@@ -27,7 +28,7 @@ from orchestrator.domain.units import Money
 from orchestrator.flow import act
 from orchestrator.flow.lab import Lab, Workbench
 from orchestrator.ports import Unit
-from orchestrator.store.files import BlobFiles
+from orchestrator.store.files import DiskFiles
 from orchestrator.store.schema import migrate
 from orchestrator.store.sql import SqlStore
 from orchestrator.work.inline import InlineWork
@@ -36,7 +37,9 @@ from tests.flow.workshop import NamedWorkshop
 from tests.services import ROOT, OctoPrintServer, free_port, wait_until
 
 SECONDS = 5
-GCODE = "\n".join(["G28", "M83", *(f"G1 X{n} E0.5 F1200\nG4 P200" for n in range(SECONDS * 5)), "G28", ""]).encode()
+GCODE = "\n".join(
+    ["G28", "M83", *(f"G1 X{n} E0.5 F1200\nG4 P200" for n in range(SECONDS * 5)), "G28", ""]
+).encode()
 
 
 @dataclass
@@ -64,7 +67,14 @@ class LabProcess:
         command = "serve" if not self.url.startswith("postgresql") else "fleet"
         with (self.data / "etabli.log").open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "orchestrator.main", command, cwd=ROOT, env=environment, stdout=log, stderr=log
+                sys.executable,
+                "-m",
+                "orchestrator.main",
+                command,
+                cwd=ROOT,
+                env=environment,
+                stdout=log,
+                stderr=log,
             )
 
     async def dies(self, deadline_seconds: float = 60) -> None:
@@ -85,7 +95,10 @@ class LabProcess:
         file = a_file(owner_id=self.member.id)
         quote = a_quote(member_id=self.member.id, file_id=file.id)
         artifact = an_artifact(
-            sha256=sha256, size_bytes=len(GCODE), print_seconds=SECONDS, curve=((0, 0), (len(GCODE), 6_700_000))
+            sha256=sha256,
+            size_bytes=len(GCODE),
+            print_seconds=SECONDS,
+            curve=((0, 0), (len(GCODE), 6_700_000)),
         )
         now = self.lab.clock.now()
         job = a_job(
@@ -156,7 +169,7 @@ async def lab_process(data: Path, octoprint: OctoPrintServer, url: str = "") -> 
     clock = SystemClock()
     store = await SqlStore.open(url, clock)
     bench = Workbench(
-        site="lab", store=store, files=BlobFiles(data / "files"), workshop=NamedWorkshop(), clock=clock
+        site="lab", store=store, files=DiskFiles(data / "files"), workshop=NamedWorkshop(), clock=clock
     )
     member, tech = a_member(), a_member(role=Role.TECH)
     machine = a_machine(

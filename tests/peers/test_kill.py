@@ -1,4 +1,5 @@
-"""Établi and a real OctoPrint, each killed at every step of a run: never a second start, never a lost or double bill."""
+"""Établi and a real OctoPrint, each killed at every step of a run: never a second start, never a lost or
+double bill."""
 
 from __future__ import annotations
 
