@@ -12,7 +12,7 @@ from orchestrator.domain.errors import Conflict
 from orchestrator.domain.event import SYSTEM, Event
 from orchestrator.domain.job import Job, JobEvent, JobState
 from orchestrator.domain.machine import Machine
-from orchestrator.domain.matching import Candidate, Pairing, Station, choose
+from orchestrator.domain.matching import Candidate, Pairing, Station, choose, machine_refusals
 from orchestrator.domain.run import Run, RunState, run_token
 from orchestrator.flow.lab import Lab
 from orchestrator.flow.moves import move_job
@@ -31,16 +31,23 @@ class Situation:
 
 
 async def situation(unit: Unit, site: str | None, now: datetime) -> Situation:
-    jobs = await unit.queue()
+    """The whole queue and fleet."""
+    return Situation(queue=await waiting(unit, now), stations=await stations(unit, site))
+
+
+async def stations(unit: Unit, site: str | None) -> tuple[Station, ...]:
     machines = await unit.machines(site)
     runs = {run.machine_id: run.id for run in await unit.active_runs()}
+    return tuple(station(machine, runs) for machine in machines)
+
+
+async def waiting(unit: Unit, now: datetime) -> tuple[Candidate, ...]:
+    """The queue, in its order."""
+    jobs = await unit.queue()
     entitled = {
         member_id: await entitled_classes(unit, member_id, now) for member_id in {j.member_id for j in jobs}
     }
-    return Situation(
-        queue=tuple(candidate(job, entitled[job.member_id]) for job in jobs),
-        stations=tuple(station(machine, runs) for machine in machines),
-    )
+    return tuple(candidate(job, entitled[job.member_id]) for job in jobs)
 
 
 async def entitled_classes(unit: Unit, member_id: UUID, now: datetime) -> frozenset[str]:
@@ -60,12 +67,17 @@ def station(machine: Machine, runs: Mapping[UUID, UUID]) -> Station:
 
 async def dispatch(lab: Lab) -> int:
     """Claim every pairing that is possible now; returns how many were claimed."""
-    now = lab.clock.now()
-    seen = await lab.store.read(lambda unit: situation(unit, lab.site, now))
+    seen = await lab.store.read(lambda unit: _free_and_waiting(unit, lab.site, lab.clock.now()))
     claimed = 0
     for pairing in choose(seen.queue, seen.stations):
         claimed += await claim(lab, pairing)
     return claimed
+
+
+async def _free_and_waiting(unit: Unit, site: str, now: datetime) -> Situation:
+    """The free machines; and the queue, but only where there is one to give it to."""
+    free = tuple(s for s in await stations(unit, site) if not machine_refusals(s))
+    return Situation(queue=await waiting(unit, now) if free else (), stations=free)
 
 
 async def claim(lab: Lab, pairing: Pairing) -> bool:

@@ -104,6 +104,7 @@ class Supervisor:
         self._run: Run | None = None  # the active run as last read or written; the database has the truth
         self._told: tuple[Link, Activity, str] | None = None  # what the machine's row says
         self._deadline: float | None = None  # monotonic: when silence about our run becomes a question
+        self._foreign_name: str | None = None  # a print by hand that the bed's state already tells of
         self._progress_due = 0.0
         self._watch = _StopWatch()
 
@@ -479,7 +480,9 @@ class Supervisor:
         await self._tell(Link.ONLINE, seen.activity, seen.message)
         ours = self._run is not None and seen.remote_name == self._run.remote_name
         if seen.activity in WORKING and not ours:
-            await self._foreign(seen)
+            await self._foreign(seen.remote_name)
+        elif seen.activity not in WORKING:
+            self._foreign_name = None
 
     async def _tell(self, link: Link, activity: Activity, words: str) -> None:
         """Write what the machine says of itself, when it says something new."""
@@ -500,8 +503,10 @@ class Supervisor:
         if activity in {Activity.ATTENTION, Activity.FAULT}:
             await self._needs_person(activity.value, words)
 
-    async def _foreign(self, seen: Observation) -> None:
+    async def _foreign(self, name: str | None) -> None:
         """Somebody started a print by hand: whatever the bed was, it is not clear."""
+        if self._foreign_name == (name or ""):
+            return
 
         async def work(unit: Unit) -> None:
             machine = await unit.machine(self._machine_id)
@@ -516,6 +521,7 @@ class Supervisor:
                 )
 
         await self._lab.store.write(work)
+        self._foreign_name = name or ""
 
     async def _needs_person(self, reason: str, words: str) -> None:
         event = Event(

@@ -145,16 +145,9 @@ class SqlStore:
 
     async def _read_once(self, work: Callable[[UnitPort], Awaitable[T]]) -> T:
         async with self._lane(), self._snapshots.connect() as connection:
-            if self._alone is not None:
-                await connection.exec_driver_sql("PRAGMA query_only=ON")
-            try:
-                async with _rolled_back_on_error(connection):
-                    result = await _within(work, SqlUnit(connection, writes=False))
-                    await connection.rollback()
-            finally:
-                if self._alone is not None:
-                    await connection.exec_driver_sql("PRAGMA query_only=OFF")
-                    await connection.rollback()
+            async with _rolled_back_on_error(connection):
+                result = await _within(work, SqlUnit(connection, writes=False))
+                await connection.rollback()
             return result
 
     def _lane(self) -> AbstractAsyncContextManager[object]:

@@ -30,7 +30,7 @@ JOBS = 200
 MACHINES = 8
 MEMBERS = 12
 STEP_SECONDS = 60
-ROUND_SECONDS = 240
+ROUND_SECONDS = 360
 DAY_STEPS = 1200
 """Steps in which jobs arrive are the first three quarters; the rest lets the queue run dry."""
 

@@ -1,0 +1,35 @@
+"""The pages as rows: address, handler, and who may come in."""
+
+from __future__ import annotations
+
+from orchestrator.domain.member import Permission
+from web.pages import desk, entrance, jobs, machines
+from web.security import SIGN_IN_PATH
+from web.typed import PUBLIC, SIGNED_IN, PageRoute
+
+PAGES: tuple[PageRoute, ...] = (
+    PageRoute(method="GET", path="/", handler=entrance.start, permission=PUBLIC),
+    PageRoute(method="GET", path=SIGN_IN_PATH, handler=entrance.sign_in_form, permission=PUBLIC),
+    PageRoute(method="POST", path=SIGN_IN_PATH, handler=entrance.sign_in, permission=PUBLIC),
+    PageRoute(method="POST", path="/sign-out", handler=entrance.sign_out, permission=SIGNED_IN),
+    PageRoute(method="POST", path="/language", handler=entrance.language, permission=PUBLIC),
+    PageRoute(method="GET", path="/jobs", handler=jobs.listing, permission=Permission.READ),
+    PageRoute(method="POST", path="/files", handler=jobs.upload, permission=Permission.SUBMIT, upload=True),
+    PageRoute(method="GET", path="/files/{id}", handler=jobs.file_page, permission=Permission.READ),
+    PageRoute(method="POST", path="/quotes", handler=jobs.make_quote, permission=Permission.SUBMIT),
+    PageRoute(method="GET", path="/quotes/{id}", handler=jobs.quote_page, permission=Permission.READ),
+    PageRoute(method="POST", path="/quotes/{id}/accept", handler=jobs.accept, permission=Permission.SUBMIT),
+    PageRoute(method="GET", path="/jobs/{id}", handler=jobs.job_page, permission=Permission.READ),
+    PageRoute(
+        method="POST", path="/jobs/{id}/{action}", handler=jobs.job_action, permission=Permission.SUBMIT
+    ),
+    PageRoute(method="GET", path="/machines", handler=machines.listing, permission=Permission.FLEET),
+    PageRoute(
+        method="POST", path="/machines/{id}/{action}", handler=machines.action, permission=Permission.OPERATE
+    ),
+    PageRoute(
+        method="POST", path="/runs/{id}/decide", handler=machines.decide, permission=Permission.OPERATE
+    ),
+    PageRoute(method="GET", path="/queue", handler=desk.queue, permission=Permission.ALL_JOBS),
+    PageRoute(method="GET", path="/account", handler=desk.account, permission=Permission.READ),
+)

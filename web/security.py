@@ -1,0 +1,390 @@
+"""The edge of the web: who may call which row, whether a page of ours asked, what every answer says to the browser.
+
+Default deny: what is not in the table of rows is refused, a row says who may call it, and no row means a start-up error.
+Forgery is met three times: the cookie is SameSite=Lax; `Sec-Fetch-Site` (else `Origin`) must name this site where a
+browser sends it; a form of a page carries a token that is bound to the session. A program's token is never sent unasked,
+so none of it applies there.
+"""
+
+from __future__ import annotations
+
+import hmac
+import logging
+import secrets
+from collections import Counter
+from ipaddress import ip_address, ip_network
+from urllib.parse import quote, urlsplit
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+from aiohttp.web_protocol import RequestHandler
+from asyncio import Transport
+from typing import Any
+
+from orchestrator.domain.errors import EtabliError, Forbidden, NotFound, TooLarge
+from orchestrator.domain.member import Member
+from web import identity
+from web.errors import (
+    LANGUAGES,
+    BadRequest,
+    MethodNotAllowed,
+    Problem,
+    TooSlow,
+    Unauthenticated,
+    UnsupportedMedia,
+    problem_of,
+    retry_after_seconds,
+)
+from web.identity import Caller, SignedIn
+from web.keys import CALLER, DOORMAN, ERROR_PAGE, INCIDENT, NONCE, ROWS, SETTINGS
+from web.settings import WebSettings
+from web.typed import PUBLIC, SIGNED_IN, PageRoute, Route
+
+log = logging.getLogger("etabli.web")
+
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+SIGN_IN_PATH = "/sign-in"
+FORM_TOKEN_FIELD = "csrf"
+FORM_TOKEN_HEADER = "X-CSRF-Token"
+API_CSP = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'"
+PAGE_CSP = (
+    "default-src 'none'; script-src 'self' 'nonce-{nonce}'; style-src 'self'; img-src 'self' blob:; "
+    "font-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+}
+
+
+# --- for pages and handlers -----------------------------------------------------------------------
+
+
+def current(request: web.Request) -> Caller | None:
+    """Who asks; None: nobody we know."""
+    return request.get(CALLER)
+
+
+def member_of(request: web.Request) -> Member:
+    """The member that a page's flow call acts as. Raises Unauthenticated."""
+    caller = current(request)
+    if caller is None:
+        raise Unauthenticated
+    row = row_of(request)
+    return caller.acting(row.permission if row else None)
+
+
+async def sign_in(request: web.Request, email: str, password: str) -> SignedIn:
+    """Open a session, a new one even for somebody signed in; hand it to the browser with `let_in`. Raises what
+    `Doorman.sign_in` raises."""
+    doorman = request.app[DOORMAN]
+    signed = await doorman.sign_in(email, password, peer_of(request))
+    if old := _cookie(request):
+        await doorman.sign_out(old)
+    return signed
+
+
+def let_in(request: web.Request, response: web.StreamResponse, signed: SignedIn) -> None:
+    identity.set_cookie(response, signed.secret, secure=request.app[SETTINGS].secure_cookies)
+
+
+async def sign_out(request: web.Request, response: web.StreamResponse) -> None:
+    """End the session of this browser, here and in the store."""
+    if secret := _cookie(request):
+        await request.app[DOORMAN].sign_out(secret)
+    identity.drop_cookie(response, secure=request.app[SETTINGS].secure_cookies)
+
+
+def csrf_token(request: web.Request) -> str:
+    """For the header X-CSRF-Token; empty for somebody who is not signed in."""
+    return identity.csrf_token(current(request))
+
+
+def csrf_field(request: web.Request) -> str:
+    """The hidden input that every form of a signed-in page carries. It holds hexadecimal only, so nothing to escape."""
+    return f'<input type="hidden" name="{FORM_TOKEN_FIELD}" value="{csrf_token(request)}">'
+
+
+def language_of(request: web.Request) -> str:
+    """The language of a problem: the browser's or program's wish, else the member's own, else the first of ours."""
+    for part in request.headers.get("Accept-Language", "").split(",")[:10]:
+        language = part.split(";")[0].strip().lower()[:2]
+        if language in LANGUAGES:
+            return language
+    caller = current(request)
+    return caller.member.locale if caller and caller.member.locale in LANGUAGES else LANGUAGES[0]
+
+
+def row_of(request: web.Request) -> Route | PageRoute | None:
+    return request.app[ROWS].get(request.match_info.handler)
+
+
+def peer_of(request: web.Request) -> str:
+    """The address the request comes from. X-Forwarded-For counts only from a trusted proxy, read from the right."""
+    trusted = request.app[SETTINGS].trusted_proxies
+    peer = request.remote or ""
+    for hop in reversed(request.headers.get("X-Forwarded-For", "").split(",")):
+        if not is_in(peer, trusted) or not hop.strip():
+            break
+        peer = hop.strip()
+    return peer
+
+
+def is_in(address: str, networks: tuple[str, ...]) -> bool:
+    try:
+        return any(ip_address(address) in ip_network(network, strict=False) for network in networks)
+    except ValueError:
+        return False
+
+
+# --- the guard ------------------------------------------------------------------------------------
+
+
+@web.middleware
+async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Nobody passes whom the row does not name."""
+    if request.match_info.http_exception is not None:
+        return await handler(request)
+    row = row_of(request)
+    if row is None:
+        raise Forbidden("This address has no row in the table of routes.")
+    if "Content-Encoding" in request.headers:
+        raise UnsupportedMedia("Send the content as it is, not compressed.")
+    if row.identify:
+        await _identify(request)
+    _need(request, row)
+    if request.method not in SAFE_METHODS:
+        await _refuse_forged(request, row)
+    return await handler(request)
+
+
+async def _identify(request: web.Request) -> None:
+    """By the token where one is sent, else by the cookie; one that is wrong is as good as none."""
+    doorman = request.app[DOORMAN]
+    scheme, _, text = request.headers.get("Authorization", "").partition(" ")
+    if scheme:
+        caller = await doorman.by_token(text.strip()) if scheme.casefold() == "bearer" else None
+    else:
+        secret = _cookie(request)
+        caller = await doorman.by_session(secret) if secret else None
+    if caller is not None:
+        request[CALLER] = caller
+
+
+def _cookie(request: web.Request) -> str:
+    value = request.cookies.get(identity.cookie_name(request.app[SETTINGS].secure_cookies), "")
+    return value if value.isascii() and len(value) <= 100 else ""
+
+
+def _need(request: web.Request, row: Route | PageRoute) -> None:
+    if row.permission is PUBLIC:
+        return
+    caller = current(request)
+    if caller is None:
+        raise Unauthenticated
+    if row.permission is not SIGNED_IN and row.permission not in caller.permissions:
+        raise Forbidden
+
+
+async def _refuse_forged(request: web.Request, row: Route | PageRoute) -> None:
+    caller = current(request)
+    if caller is not None and not caller.by_cookie:
+        return
+    _refuse_foreign(request)
+    if isinstance(row, PageRoute) and caller is not None:
+        sent = request.headers.get(FORM_TOKEN_HEADER) or await _form_token(request, row)
+        if not hmac.compare_digest(sent.encode(), csrf_token(request).encode()):
+            raise Forbidden("The form's token is missing or of another session.", code="csrf")
+
+
+async def _form_token(request: web.Request, row: PageRoute) -> str:
+    """From the form's field; an upload is not read for it."""
+    if row.upload:
+        return ""
+    value = (await request.post()).get(FORM_TOKEN_FIELD, "")
+    return value if isinstance(value, str) else ""
+
+
+def _refuse_foreign(request: web.Request) -> None:
+    """A browser says which site asks; a program that says nothing has no cookie that was not given to it."""
+    site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
+    if site is not None:
+        own = site in {"same-origin", "none"}
+    elif origin is not None:
+        base = urlsplit(request.app[SETTINGS].base_url)
+        own = origin == f"{base.scheme}://{base.netloc}" or origin == f"{base.scheme}://{request.host}"
+    else:
+        own = True
+    if not own:
+        raise Forbidden("Another site asked for this.", code="csrf")
+
+
+# --- what is said when it goes wrong --------------------------------------------------------------
+
+
+@web.middleware
+async def translate(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Every error becomes a problem, or its page; one of ours that nobody foresaw is logged under an id."""
+    request[NONCE] = secrets.token_urlsafe(16)
+    request[INCIDENT] = secrets.token_hex(6)
+    try:
+        return await handler(request)
+    except EtabliError as error:
+        return await _say(request, error)
+    except web.HTTPException as error:
+        if error.status < 400:
+            raise
+        return await _say(request, _ours(error))
+    except ConnectionError:
+        raise
+    except Exception:
+        log.exception("incident %s: %s %s", request[INCIDENT], request.method, request.path)
+        detail = f"Something went wrong on our side; it is noted as {request[INCIDENT]}."
+        return await _say(request, EtabliError(detail, code="internal"))
+
+
+def _ours(error: web.HTTPException) -> EtabliError:
+    if isinstance(error, web.HTTPMethodNotAllowed):
+        return MethodNotAllowed(sorted(error.allowed_methods))
+    kinds: dict[int, type[EtabliError]] = {404: NotFound, 408: TooSlow, 413: TooLarge, 415: UnsupportedMedia}
+    return kinds.get(error.status, BadRequest)()
+
+
+async def _say(request: web.Request, error: EtabliError) -> web.StreamResponse:
+    problem = problem_of(error, language_of(request))
+    response = await _form_of(request, problem)
+    if isinstance(error, MethodNotAllowed):
+        response.headers["Allow"] = ", ".join(error.allowed)
+    if isinstance(error, Unauthenticated) and response.status == 401:
+        response.headers["WWW-Authenticate"] = 'Bearer realm="etabli"'
+    if (seconds := retry_after_seconds(error)) is not None:
+        response.headers["Retry-After"] = str(seconds)
+    if not request.content.is_eof():
+        response.force_close()  # what is left of the request is not worth reading
+    return response
+
+
+async def _form_of(request: web.Request, problem: Problem) -> web.Response:
+    """A page for who asked for one, else problem+json."""
+    page = request.app.get(ERROR_PAGE)
+    wants_page = not request.path.startswith("/api/") and "text/html" in request.headers.get("Accept", "")
+    if not wants_page or page is None:
+        return problem_response(problem)
+    if problem.status == 401 and request.method in SAFE_METHODS:
+        response = web.Response(status=303, headers={"Location": f"{SIGN_IN_PATH}?next={quote(request.path_qs, safe='/')}"})
+        response.headers["Cache-Control"] = "no-store"
+        return response
+    return await page(request, problem)
+
+
+def problem_response(problem: Problem) -> web.Response:
+    return web.Response(
+        status=problem.status,
+        body=problem.model_dump_json().encode(),
+        headers={"Content-Type": "application/problem+json", "Cache-Control": "no-store"},
+    )
+
+
+# --- what every answer says -----------------------------------------------------------------------
+
+
+async def set_headers(request: web.Request, response: web.StreamResponse) -> None:
+    """Runs before any answer leaves, streams included. What a handler has set stays."""
+    headers = response.headers
+    headers.pop("Server", None)
+    for name, value in HEADERS.items():
+        headers.setdefault(name, value)
+    page = response.content_type == "text/html"
+    headers.setdefault("Content-Security-Policy", PAGE_CSP.format(nonce=request.get(NONCE, "")) if page else API_CSP)
+    headers.setdefault("Cache-Control", "no-store")
+    if request.app[SETTINGS].secure_cookies:
+        headers.setdefault("Strict-Transport-Security", "max-age=31536000")
+
+
+# --- connections ----------------------------------------------------------------------------------
+
+
+class _Connection(RequestHandler):
+    """One connection; what is no HTTP at all is answered without a word about who we are."""
+
+    __slots__ = ()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        answer = super().handle_error(request, status, exc, None)
+        if answer.prepared:
+            return answer
+        response = problem_response(problem_of(BadRequest() if status < 500 else EtabliError(code="internal"), "en"))
+        response.headers.update(HEADERS | {"Server": "etabli", "Content-Security-Policy": API_CSP})
+        response.force_close()
+        return response
+
+
+class _Listener(web.Server):
+    """Counts connections per peer and closes those beyond the limit; trusted proxies speak for many."""
+
+    def __init__(self, settings: WebSettings, handler: Any, **options: Any) -> None:
+        super().__init__(handler, **options)
+        self._settings = settings
+        self._options = {k: v for k, v in options.items() if k not in {"request_factory", "handler_cancellation", "loop"}}
+        self._peers: Counter[str] = Counter()
+        self._peer_of: dict[RequestHandler, str] = {}
+
+    def __call__(self) -> RequestHandler:
+        return _Connection(self, loop=self._loop, **self._options)
+
+    def connection_made(self, handler: RequestHandler, transport: Transport) -> None:
+        super().connection_made(handler, transport)
+        peer = str((transport.get_extra_info("peername") or ("",))[0])
+        if is_in(peer, self._settings.trusted_proxies):
+            return
+        self._peer_of[handler] = peer
+        self._peers[peer] += 1
+        if self._peers[peer] > self._settings.connections_per_peer_max:
+            transport.abort()
+
+    def connection_lost(self, handler: RequestHandler, exc: BaseException | None = None) -> None:
+        super().connection_lost(handler, exc)
+        peer = self._peer_of.pop(handler, None)
+        if peer is None:
+            return
+        self._peers[peer] -= 1
+        if not self._peers[peer]:
+            del self._peers[peer]
+
+
+class Runner(web.AppRunner):
+    """Runs the application behind the limits of the edge: give it to a `web.TCPSite`."""
+
+    __slots__ = ("_settings",)
+
+    def __init__(self, app: web.Application, *, shutdown_seconds: float = 5.0) -> None:
+        settings = app[SETTINGS]
+        super().__init__(
+            app,
+            access_log=None,
+            auto_decompress=False,  # a compressed body is refused, not unpacked
+            keepalive_timeout=settings.header_seconds,  # also what a half-sent header may take
+            lingering_time=2.0,
+            shutdown_timeout=shutdown_seconds,
+        )
+        self._settings = settings
+
+    async def _make_server(self) -> web.Server:
+        made = await super()._make_server()
+        return _Listener(
+            self._settings,
+            made.request_handler,
+            request_factory=made.request_factory,
+            handler_cancellation=made.handler_cancellation,
+            loop=made._loop,
+            **made._kwargs,
+        )

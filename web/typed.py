@@ -1,0 +1,167 @@
+"""Typed routes: what a handler takes and gives is read from its annotations, once, at start-up.
+
+A handler is `async def f(call: Call, params: P, query: Q, body: B) -> Out`, each of params, query and body optional
+and a pydantic model. It raises errors of the domain; it never builds a response. Rows say who may call it; a row
+without a permission cannot be written, and what is not in the table is not served.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, Generic, TypeVar, get_type_hints
+
+from aiohttp import web
+from pydantic import BaseModel, ConfigDict
+
+from orchestrator.domain.member import Permission
+from orchestrator.flow.lab import Lab
+from web.identity import Caller
+
+
+class Door(Enum):
+    """Who may come in where no permission of the domain says it."""
+
+    PUBLIC = "public"  # anybody
+    SIGNED_IN = "signed_in"  # any member or program that we know
+
+
+PUBLIC = Door.PUBLIC
+SIGNED_IN = Door.SIGNED_IN
+Needs = Permission | Door
+
+
+class Given(BaseModel):
+    """What a caller sends. Types are taken at their word and an unknown field is a fault."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Lenient(BaseModel):
+    """What a caller writes into an address, where all is text; an unknown name is a fault all the same."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Shown(BaseModel):
+    """What we answer."""
+
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
+
+
+OutT = TypeVar("OutT", bound=Shown)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer(Generic[OutT]):
+    """An answer with more to say than its body."""
+
+    body: OutT
+    status: int | None = None  # None: the row's
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Call:
+    """One call of a route: who asks, of which lab."""
+
+    request: web.Request
+    lab: Lab
+    caller: Caller | None  # None only on public routes
+
+    @property
+    def who(self) -> Caller:
+        """The caller of a route that is not public."""
+        if self.caller is None:
+            raise LookupError("a public route has no caller")
+        return self.caller
+
+
+@dataclass(frozen=True, kw_only=True)
+class Route:
+    """A row of the API."""
+
+    method: str
+    path: str
+    handler: Callable[..., Awaitable[Any]]
+    permission: Needs
+    summary: str
+    status: int = 200
+    idempotency: bool = False  # takes an Idempotency-Key
+    upload: bool = False  # takes multipart/form-data with the field `file`; the handler reads it
+    media_type: str = "application/json"  # of the answer
+
+
+PageHandler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PageRoute:
+    """A row of the pages. A POST among them carries the form token, which is checked before the handler runs.
+
+    With `upload`, the token comes in the header `X-CSRF-Token`, and the handler reads the body itself
+    (`web.multipart.upload_of`); it has no limit of its own.
+    """
+
+    method: str
+    path: str
+    handler: PageHandler
+    permission: Needs
+    upload: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Signature:
+    """What a handler takes and gives; None where it does not."""
+
+    params: type[BaseModel] | None
+    query: type[BaseModel] | None
+    body: type[BaseModel] | None
+    out: type[Shown] | None  # None: nothing (204), or a stream it writes itself
+
+
+def signature_of(handler: Callable[..., Awaitable[Any]]) -> Signature:
+    """Read a handler's annotations. Raises TypeError where one is missing or not understood."""
+    names = list(inspect.signature(handler).parameters)
+    hints = get_type_hints(handler)
+    if names[:1] != ["call"] or not set(names[1:]) <= {"params", "query", "body"}:
+        raise TypeError(f"{handler.__qualname__} takes {names}; it may take call, params, query and body")
+    if "return" not in hints:
+        raise TypeError(f"{handler.__qualname__} does not say what it returns")
+    return Signature(
+        params=_model(hints.get("params")),
+        query=_model(hints.get("query")),
+        body=_model(hints.get("body")),
+        out=_shown(hints["return"]),
+    )
+
+
+def _model(hint: Any) -> type[BaseModel] | None:
+    if hint is None:
+        return None
+    if isinstance(hint, type) and issubclass(hint, BaseModel) and hint.model_config.get("extra") == "forbid":
+        return hint
+    raise TypeError(f"{hint} is no model that forbids unknown fields")
+
+
+def _shown(hint: Any) -> type[Shown] | None:
+    if hint is type(None) or (isinstance(hint, type) and issubclass(hint, web.StreamResponse)):
+        return None
+    if getattr(hint, "__origin__", None) is Answer:
+        hint = hint.__args__[0]
+    if isinstance(hint, type) and issubclass(hint, Shown):
+        return hint
+    raise TypeError(f"{hint} is no shape of ours")
+
+
+def check(rows: tuple[Route | PageRoute, ...]) -> None:
+    """Raises TypeError for a row without a permission, or two rows at one address."""
+    seen: set[tuple[str, str]] = set()
+    for row in rows:
+        if not isinstance(row.permission, Permission | Door):
+            raise TypeError(f"{row.method} {row.path} does not say who may call it")
+        if (row.method, row.path) in seen:
+            raise TypeError(f"{row.method} {row.path} stands in the table twice")
+        seen.add((row.method, row.path))
