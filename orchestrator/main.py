@@ -24,6 +24,7 @@ from typing import Any
 from aiohttp import web as http
 
 from drivers.registry import DRIVERS
+from monitoring.metrics import Metrics
 from orchestrator.clock import SystemClock
 from orchestrator.demo import Demo, seed
 from orchestrator.doctor import examine
@@ -129,8 +130,9 @@ async def _web(built: Parts, settings: Settings) -> None:
         secure_cookies=settings.address.startswith("https://"),
         trusted_proxies=tuple(p.strip() for p in settings.trusted_proxies.split(",") if p.strip()),
         metrics_token=settings.metrics_token,
+        time_zone=settings.time_zone,
     )
-    runner = Runner(build(built.lab, web_settings))
+    runner = Runner(build(built.lab, web_settings, Metrics(built.store).exposition))
     await runner.setup()
     try:
         await http.TCPSite(runner, settings.host, settings.port).start()

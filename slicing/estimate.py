@@ -21,6 +21,7 @@ from slicing.results import PrintEstimate
 SAMPLED_LAYERS_MAX = 48
 SAMPLED_SEGMENTS = 60_000
 SPARSE_FILL_CAP = 0.9
+OVERLAP_SHARE = 0.002  # of the solid area covered twice: beyond it the exact outline counts walls that merge
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -312,6 +313,8 @@ def measure(triangles: F64, r: Recipe) -> Slices:
     around = raster.outline(segments, grid)
     filled = raster.fill(segments, grid)
     area, hidden = _true_area(filled, around, grid)
+    if filled.overlap_share > OVERLAP_SHARE:
+        around, hidden = _merged(filled, around, grid), np.zeros(grid.nz)
     zones = _zones(filled.solid, area, hidden, around, grid, r)
     supports = _supports(filled.solid, grid, r) if r.supports else Supports()
     chains, count = _contours(segments, grid)
@@ -331,11 +334,19 @@ def _true_area(filled: Filled, around: Outline, grid: Grid) -> tuple[F64, F64]:
     """Exact shoelace areas where the mesh is clean, else the raster's; and the contour length the raster
     cannot see.
     """
-    clean = not filled.leak_rows and not filled.negative and filled.overlap_share <= 0.002
+    clean = not filled.leak_rows and not filled.negative and filled.overlap_share <= OVERLAP_SHARE
     area = np.maximum(around.area, 0) if clean else raster.count_per_layer(filled.solid) * grid.px**2
     seen = raster.edges_per_layer(filled.solid) * grid.px
     visible = np.minimum(1.0, seen / np.maximum(around.l1, 1e-9))
     return area, np.where(visible < 0.93, around.length * (1 - visible), 0.0)
+
+
+def _merged(filled: Filled, around: Outline, grid: Grid) -> Outline:
+    """The outline of overlapping bodies as one: what lies inside another body is no wall, and no slit either."""
+    seen = np.minimum(1.0, raster.edges_per_layer(filled.solid) * grid.px / np.maximum(around.l1, 1e-9))
+    return Outline(
+        length=around.length * seen, l1=around.l1 * seen, linf=around.linf * seen, area=around.area
+    )
 
 
 def _wall_steps(grid: Grid, r: Recipe) -> str:

@@ -6,7 +6,6 @@ Owns: choosing the reader by content, and MeshAnalysis. Knows nothing of profile
 from __future__ import annotations
 
 import io
-import mmap
 import os
 from dataclasses import dataclass
 from typing import Any
@@ -60,16 +59,16 @@ def _read(kind: str, fd: int, size: int) -> tuple[F64, list[MeshWarning]]:
         if model.others_ignored:
             notes.append(_warning("mesh.other_parts_ignored", "note", count=model.others_ignored))
         return model.triangles, notes
-    with mmap.mmap(fd, size, access=mmap.ACCESS_READ) as view:
-        if kind == "stl-binary":
-            with memoryview(view) as data:
-                return stl.read_binary(data), []
-        data_bytes = view[:]
+    with open(fd, "rb", closefd=False) as file:
+        file.seek(0)
+        data = file.read(size)  # not mapped: a file cut short under a mapping kills its reader
+    if kind == "stl-binary":
+        return stl.read_binary(data), []
     if kind == "stl-ascii":
-        return stl.read_ascii(data_bytes), []
+        return stl.read_ascii(data), []
     from slicing import obj
 
-    return obj.read(data_bytes), []
+    return obj.read(data), []
 
 
 def analyse(triangles: F64, kind: str, size_bytes: int, notes: list[MeshWarning] | None = None) -> Loaded:
@@ -101,8 +100,8 @@ def analyse(triangles: F64, kind: str, size_bytes: int, notes: list[MeshWarning]
         bytes=size_bytes,
         triangles=len(triangles),
         size_mm=(round(float(size[0]), 3), round(float(size[1]), 3), round(float(size[2]), 3)),
-        volume_mm3=round(volume, 3),
-        area_mm2=round(area, 3),
+        volume_mm3=round(volume, 6),
+        area_mm2=round(area, 6),
         watertight=open_edges == 0,
         open_edges=open_edges,
         bodies=_bodies(corners) if len(triangles) <= BODIES_TRIANGLES_MAX else None,

@@ -26,7 +26,9 @@ _KNOWN: tuple[tuple[bytes, str], ...] = (
     (b"BZh", "bzip2"),
     (b"\xfd7zXZ", "xz"),
 )
-_GCODE_LINE = re.compile(rb"^\s*(?:N\d+\s+)?[GMT]\d{1,4}\b(?:\s+[A-Z]-?[\d.]*)*\s*(?:;.*)?$", re.IGNORECASE)
+_GCODE_LINE = re.compile(
+    rb"^\s*(?:N\d+\s+)?[GMT]\d{1,4}\b(?:\s+[A-Z]-?[\d.]*)*\s*(?:\*\d+)?\s*(?:;.*)?$", re.IGNORECASE
+)
 _OBJ_LINE = re.compile(rb"^(?:v|vn|vt|vp|f|o|g|s|l|usemtl|mtllib)(?:\s|$)")
 _PRINTABLE = frozenset(range(0x20, 0x7F)) | {9, 10, 13}
 

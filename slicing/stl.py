@@ -104,6 +104,9 @@ def write_binary(triangles: Triangles, out: BinaryIO) -> None:
     """Write triangles (m, 3, 3) in mm as binary STL with zero normals: every slicer computes its own."""
     records = np.zeros(len(triangles), dtype=_RECORD)
     records["corners"] = triangles
+    # Minus zero: readers descended from admesh take a file for ASCII unless a byte above 127 comes early, and
+    # the corners of a plain box need not hold one. As a number it still says "compute the normal yourself".
+    records["normal"] = -0.0
     out.write(b"etabli".ljust(80, b" "))
     out.write(len(triangles).to_bytes(4, "little"))
     out.write(records.tobytes())

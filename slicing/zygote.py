@@ -122,7 +122,8 @@ def _limit(limits: dict[str, Any]) -> None:
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_NPROC, 0),
     ):
-        resource.setrlimit(kind, (int(most), int(most)))
+        # The CPU clock first speaks (SIGXCPU), which the caller can tell apart, and a second later kills.
+        resource.setrlimit(kind, (int(most), int(most) + (kind == resource.RLIMIT_CPU)))
 
 
 def _answer(request: dict[str, Any], descriptors: list[int]) -> bytes:

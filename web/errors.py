@@ -1,4 +1,5 @@
-"""From our errors to problem+json (RFC 9457): one table says which branch is which status. No trace, path or SQL gets out.
+"""From our errors to problem+json (RFC 9457): one table says which branch is which status. No trace, path
+or SQL gets out.
 
 Sentences are in the reader's language where they are known in it, else in English.
 """
@@ -71,7 +72,9 @@ class TooMany(Unavailable):
 
     code = "too_many"
 
-    def __init__(self, detail: str = "", *, code: str = "", retry_after_seconds: int = RETRY_AFTER_SECONDS) -> None:
+    def __init__(
+        self, detail: str = "", *, code: str = "", retry_after_seconds: int = RETRY_AFTER_SECONDS
+    ) -> None:
         super().__init__(detail, code=code)
         self.retry_after_seconds = retry_after_seconds
 
@@ -204,7 +207,8 @@ def _detail(error: EtabliError, faults: Sequence[ShownFault], language: str) -> 
 
 
 def _shown(fault: Fault, language: str) -> ShownFault:
-    """`texts` holds the sentence under the language, and the remedy under `remedy_<language>` where it has one."""
+    """`texts` holds the sentence under the language, and the remedy under `remedy_<language>` where it has
+    one."""
     return ShownFault(
         where=fault.where,
         rule=fault.rule,

@@ -1,11 +1,12 @@
 """Who is asking: passwords, sessions and tokens, and nothing of what they may ask for.
 
-A session is a 256-bit secret in a cookie, of which the store keeps the sha256; a token is `etb_<id>_<secret>`, likewise.
-Both are looked up at every request, so that what is revoked, disabled or demoted is so at once. Fails closed: when the
-store cannot be read nobody is anybody.
+A session is a 256-bit secret in a cookie, of which the store keeps the sha256; a token is
+`etb_<id>_<secret>`, likewise. Both are looked up at every request, so that what is revoked, disabled or
+demoted is so at once. Fails closed: when the store cannot be read nobody is anybody.
 
-Passwords are argon2id, t=2 m=19 MiB p=1 (40 ms), two at a time with a bounded queue, so that signing in is no way to
-stop the lab. Only failures are counted against an account and a peer: in the store, so that a restart forgives nothing.
+Passwords are argon2id, t=2 m=19 MiB p=1 (40 ms), two at a time with a bounded queue, so that signing in is
+no way to stop the lab. Only failures are counted against an account and a peer: in the store, so that a
+restart forgives nothing.
 """
 
 from __future__ import annotations
@@ -48,7 +49,15 @@ FAILURES_MAX = {"here": 8, "peer": 60, "account": 200}
 BLOCKS_MAX = 10_000  # blocked keys remembered in memory
 TOKEN_PREFIX = "etb"
 COMMON_PASSWORDS = frozenset(
-    {"password1234", "motdepasse123", "azertyuiop12", "qwertyuiop12", "123456789012", "fablabfablab", "administrator"}
+    {
+        "password1234",
+        "motdepasse123",
+        "azertyuiop12",
+        "qwertyuiop12",
+        "123456789012",
+        "fablabfablab",
+        "administrator",
+    }
 )
 
 _HASHER = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
@@ -159,8 +168,9 @@ class Doorman:
     # --- signing in and out -----------------------------------------------------------------------
 
     async def sign_in(self, email: str, password: str, peer: str) -> SignedIn:
-        """A new session. Raises Unauthenticated with one text, after one time, whatever was wrong; TooMany after too
-        many failures; Rejected for an impossible password; Unavailable when too many sign in at once."""
+        """A new session. Raises Unauthenticated with one text, after one time, whatever was wrong; TooMany
+        after too many failures; Rejected for an impossible password; Unavailable when too many sign in at
+        once."""
         address = normal_email(email)
         _refuse_odd(address, password)
         keys = _keys_of(address, peer)
@@ -289,9 +299,7 @@ class Doorman:
         dead = token.revoked_at is not None or (token.expires_at is not None and token.expires_at <= now)
         if not hmac.compare_digest(token.secret_sha256, _sha256(secret)) or dead or not member.active:
             return None
-        return Caller(
-            member=member, permissions=token.scopes & PERMISSIONS[member.role], token_id=token.id
-        )
+        return Caller(member=member, permissions=token.scopes & PERMISSIONS[member.role], token_id=token.id)
 
 
 def _refuse_odd(address: str, password: str) -> None:

@@ -1,4 +1,5 @@
-"""What travels with the application and with a request: each under one typed key, looked up nowhere by a string."""
+"""What travels with the application and with a request: each under one typed key, looked up nowhere by a
+string."""
 
 from __future__ import annotations
 

@@ -1,9 +1,10 @@
-"""The edge of the web: who may call which row, whether a page of ours asked, what every answer says to the browser.
+"""The edge of the web: who may call which row, whether a page of ours asked, what every answer says to the
+browser.
 
-Default deny: what is not in the table of rows is refused, a row says who may call it, and no row means a start-up error.
-Forgery is met three times: the cookie is SameSite=Lax; `Sec-Fetch-Site` (else `Origin`) must name this site where a
-browser sends it; a form of a page carries a token that is bound to the session. A program's token is never sent unasked,
-so none of it applies there.
+Default deny: what is not in the table of rows is refused, a row says who may call it, and no row means a
+start-up error. Forgery is met three times: the cookie is SameSite=Lax; `Sec-Fetch-Site` (else `Origin`)
+must name this site where a browser sends it; a form of a page carries a token that is bound to the session.
+A program's token is never sent unasked, so none of it applies there.
 """
 
 from __future__ import annotations
@@ -11,15 +12,15 @@ from __future__ import annotations
 import hmac
 import logging
 import secrets
+from asyncio import Transport
 from collections import Counter
 from ipaddress import ip_address, ip_network
+from typing import Any
 from urllib.parse import quote, urlsplit
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
 from aiohttp.web_protocol import RequestHandler
-from asyncio import Transport
-from typing import Any
 
 from orchestrator.domain.errors import EtabliError, Forbidden, NotFound, TooLarge
 from orchestrator.domain.member import Member
@@ -44,6 +45,7 @@ log = logging.getLogger("etabli.web")
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 SIGN_IN_PATH = "/sign-in"
+LANGUAGE_COOKIE = "etabli_language"
 FORM_TOKEN_FIELD = "csrf"
 FORM_TOKEN_HEADER = "X-CSRF-Token"
 API_CSP = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'"
@@ -78,8 +80,8 @@ def member_of(request: web.Request) -> Member:
 
 
 async def sign_in(request: web.Request, email: str, password: str) -> SignedIn:
-    """Open a session, a new one even for somebody signed in; hand it to the browser with `let_in`. Raises what
-    `Doorman.sign_in` raises."""
+    """Open a session, a new one even for somebody signed in; hand it to the browser with `let_in`. Raises
+    what `Doorman.sign_in` raises."""
     doorman = request.app[DOORMAN]
     signed = await doorman.sign_in(email, password, peer_of(request))
     if old := _cookie(request):
@@ -104,12 +106,14 @@ def csrf_token(request: web.Request) -> str:
 
 
 def csrf_field(request: web.Request) -> str:
-    """The hidden input that every form of a signed-in page carries. It holds hexadecimal only, so nothing to escape."""
+    """The hidden input that every form of a signed-in page carries. It holds hexadecimal only, so nothing
+    to escape."""
     return f'<input type="hidden" name="{FORM_TOKEN_FIELD}" value="{csrf_token(request)}">'
 
 
 def language_of(request: web.Request) -> str:
-    """The language of a problem: the browser's or program's wish, else the member's own, else the first of ours."""
+    """The language of a problem: the browser's or program's wish, else the member's own, else the first of
+    ours."""
     for part in request.headers.get("Accept-Language", "").split(",")[:10]:
         language = part.split(";")[0].strip().lower()[:2]
         if language in LANGUAGES:
@@ -123,7 +127,8 @@ def row_of(request: web.Request) -> Route | PageRoute | None:
 
 
 def peer_of(request: web.Request) -> str:
-    """The address the request comes from. X-Forwarded-For counts only from a trusted proxy, read from the right."""
+    """The address the request comes from. X-Forwarded-For counts only from a trusted proxy, read from the
+    right."""
     trusted = request.app[SETTINGS].trusted_proxies
     peer = request.remote or ""
     for hop in reversed(request.headers.get("X-Forwarded-For", "").split(",")):
@@ -274,7 +279,9 @@ async def _form_of(request: web.Request, problem: Problem) -> web.Response:
     if not wants_page or page is None:
         return problem_response(problem)
     if problem.status == 401 and request.method in SAFE_METHODS:
-        response = web.Response(status=303, headers={"Location": f"{SIGN_IN_PATH}?next={quote(request.path_qs, safe='/')}"})
+        response = web.Response(
+            status=303, headers={"Location": f"{SIGN_IN_PATH}?next={quote(request.path_qs, safe='/')}"}
+        )
         response.headers["Cache-Control"] = "no-store"
         return response
     return await page(request, problem)
@@ -298,7 +305,9 @@ async def set_headers(request: web.Request, response: web.StreamResponse) -> Non
     for name, value in HEADERS.items():
         headers.setdefault(name, value)
     page = response.content_type == "text/html"
-    headers.setdefault("Content-Security-Policy", PAGE_CSP.format(nonce=request.get(NONCE, "")) if page else API_CSP)
+    headers.setdefault(
+        "Content-Security-Policy", PAGE_CSP.format(nonce=request.get(NONCE, "")) if page else API_CSP
+    )
     headers.setdefault("Cache-Control", "no-store")
     if request.app[SETTINGS].secure_cookies:
         headers.setdefault("Strict-Transport-Security", "max-age=31536000")
@@ -322,7 +331,9 @@ class _Connection(RequestHandler):
         answer = super().handle_error(request, status, exc, None)
         if answer.prepared:
             return answer
-        response = problem_response(problem_of(BadRequest() if status < 500 else EtabliError(code="internal"), "en"))
+        response = problem_response(
+            problem_of(BadRequest() if status < 500 else EtabliError(code="internal"), "en")
+        )
         response.headers.update(HEADERS | {"Server": "etabli", "Content-Security-Policy": API_CSP})
         response.force_close()
         return response
@@ -334,7 +345,9 @@ class _Listener(web.Server):
     def __init__(self, settings: WebSettings, handler: Any, **options: Any) -> None:
         super().__init__(handler, **options)
         self._settings = settings
-        self._options = {k: v for k, v in options.items() if k not in {"request_factory", "handler_cancellation", "loop"}}
+        self._options = {
+            k: v for k, v in options.items() if k not in {"request_factory", "handler_cancellation", "loop"}
+        }
         self._peers: Counter[str] = Counter()
         self._peer_of: dict[RequestHandler, str] = {}
 

@@ -11,6 +11,7 @@ class WebSettings:
 
     base_url: str
     secure_cookies: bool
+    time_zone: str = "Europe/Paris"  # of the site: what clock the pages show
     trusted_proxies: tuple[str, ...] = ()  # addresses or networks whose X-Forwarded-For is believed
     metrics_token: str = ""  # empty: /metrics answers loopback only
     header_seconds: float = 10.0  # a connection that has not sent a whole header by then is closed
@@ -20,4 +21,6 @@ class WebSettings:
     connections_per_peer_max: int = 100
     uploads_per_member_max: int = 8
     streams_per_member_max: int = 6
-    heartbeat_seconds: float = 15.0  # a silent event stream says so often that it lives, and looks whether it still may
+    heartbeat_seconds: float = (
+        15.0  # a silent event stream says so often that it lives, and looks whether it still may
+    )

@@ -1,8 +1,8 @@
 """Typed routes: what a handler takes and gives is read from its annotations, once, at start-up.
 
-A handler is `async def f(call: Call, params: P, query: Q, body: B) -> Out`, each of params, query and body optional
-and a pydantic model. It raises errors of the domain; it never builds a response. Rows say who may call it; a row
-without a permission cannot be written, and what is not in the table is not served.
+A handler is `async def f(call: Call, params: P, query: Q, body: B) -> Out`, each of params, query and body
+optional and a pydantic model. It raises errors of the domain; it never builds a response. Rows say who may
+call it; a row without a permission cannot be written, and what is not in the table is not served.
 """
 
 from __future__ import annotations
@@ -91,6 +91,9 @@ class Route:
     status: int = 200
     idempotency: bool = False  # takes an Idempotency-Key
     upload: bool = False  # takes multipart/form-data with the field `file`; the handler reads it
+    identify: bool = (
+        True  # False: answers without asking who comes, so that it works while the database is away
+    )
     media_type: str = "application/json"  # of the answer
 
 
@@ -110,6 +113,7 @@ class PageRoute:
     handler: PageHandler
     permission: Needs
     upload: bool = False
+    identify: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)

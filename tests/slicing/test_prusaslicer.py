@@ -186,6 +186,16 @@ async def test_the_script_in_a_3mf_is_never_run(tmp_path: Path) -> None:
     assert [w.code for w in caged.analysis.warnings] == ["mesh.settings_dropped"]
 
 
+async def test_a_plain_box_of_round_numbers_is_read_as_the_binary_file_it_is(tmp_path: Path) -> None:
+    # given coordinates without one byte above 127, which the slicer's reader would take for text
+    needs_slicer()
+    model = written(tmp_path, binary_stl(a_box(10, 10, 2)))
+    async with a_slicer() as slicer:
+        result = await slicer.slice(model, MK3S, 1, tmp_path / "out", "box.stl")
+
+    assert result.report.layers == 10
+
+
 async def test_a_wall_no_nozzle_can_draw_is_refused_in_the_slicers_words(tmp_path: Path) -> None:
     needs_slicer()
     model = written(tmp_path, binary_stl(a_box(0.05, 20, 5)))

@@ -1,1 +1,2 @@
-"""The HTTP API: handlers that parse, call one function of the flow, and show its answer in the contract's shapes."""
+"""The HTTP API: handlers that parse, call one function of the flow, and show its answer in the contract's
+shapes."""

@@ -8,8 +8,9 @@ from orchestrator.domain.errors import EtabliError
 from orchestrator.domain.member import Permission
 from web import security
 from web.keys import SETTINGS
-from web.pages.face import LANGUAGE_COOKIE, form_of, local_path, page, problem, reader_of, see
+from web.pages.face import form_of, local_path, page, problem, reader_of, see
 from web.pages.i18n import LOCALES
+from web.security import LANGUAGE_COOKIE
 
 _YEAR_SECONDS = 365 * 86400
 

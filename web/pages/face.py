@@ -19,9 +19,7 @@ from web.errors import Problem, problem_of
 from web.keys import LAB, SETTINGS
 from web.pages.i18n import accepted, supported
 from web.pages.render import Reader, Renderer
-from web.security import SIGN_IN_PATH, csrf_field, current, member_of
-
-LANGUAGE_COOKIE = "etabli_language"
+from web.security import LANGUAGE_COOKIE, SIGN_IN_PATH, csrf_field, current, member_of
 
 
 @cache

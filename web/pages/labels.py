@@ -258,7 +258,7 @@ VERDICTS: tuple[Choice, ...] = (
     Choice(
         value="never_started",
         text=N_("It never started"),
-        hint=N_("The bed is as it was. Not charged; the job goes back to the queue."),
+        hint=N_("Nothing was printed. Not charged; the job goes back to the queue."),
     ),
     Choice(
         value="still_running",

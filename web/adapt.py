@@ -1,0 +1,192 @@
+"""From a request to a typed handler and back: bodies parsed with limits, answers encoded, repeated keys
+replayed.
+
+A body is JSON within the rules of RFC 8259: no NaN, no endless numbers, no depth that a stack would feel.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from typing import Any, NoReturn
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+from pydantic import BaseModel, ValidationError
+
+from orchestrator.domain.errors import Fault, Rejected, TooLarge
+from orchestrator.domain.event import Json
+from orchestrator.ports import Remembered
+from web.errors import BadRequest, TooSlow, UnsupportedMedia, field_faults
+from web.keys import LAB, SETTINGS
+from web.security import current
+from web.typed import Answer, Call, Route, Signature, signature_of
+
+BODY_BYTES_MAX = 256 * 1024
+DEPTH_MAX = 32
+DIGITS_MAX = 19
+KEY_CHARACTERS_MAX = 200
+
+
+def adapted(route: Route) -> Handler:
+    """The aiohttp handler of a route. Raises TypeError where the handler's annotations say too little."""
+    signature = signature_of(route.handler)
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        given = await _given(request, route, signature)
+        if route.idempotency and (key := _key_of(request)):
+            return await _once(request, route, given, key)
+        return await _answered(request, route, given)
+
+    return handler
+
+
+Given = dict[str, Any]
+
+
+async def _given(request: web.Request, route: Route, signature: Signature) -> Given:
+    given: Given = {}
+    if signature.params is not None:
+        given["params"] = _checked(signature.params, dict(request.match_info), missing=True)
+    if signature.query is not None:
+        given["query"] = _checked(signature.query, dict(request.query))
+    if signature.body is not None:
+        given["body"] = await _body(request, signature.body)
+    return given
+
+
+def _checked(model: type[BaseModel], values: dict[str, str], *, missing: bool = False) -> BaseModel:
+    try:
+        return model.model_validate(values)
+    except ValidationError as wrong:
+        if missing:  # an address that can be nobody's is an address that is not there
+            raise web.HTTPNotFound from wrong
+        raise field_faults(wrong) from wrong
+
+
+async def _body(request: web.Request, model: type[BaseModel]) -> BaseModel:
+    raw = await _read(request)
+    if not raw and not any(field.is_required() for field in model.model_fields.values()):
+        return model()
+    if request.content_type != "application/json":
+        raise UnsupportedMedia("Send application/json.")
+    parsed(raw)
+    try:
+        return model.model_validate_json(raw)
+    except ValidationError as wrong:
+        raise field_faults(wrong) from wrong
+
+
+async def _read(request: web.Request) -> bytes:
+    chunks: list[bytes] = []
+    size = 0
+    try:
+        async with asyncio.timeout(request.app[SETTINGS].body_stall_seconds):
+            async for chunk in request.content.iter_chunked(64 * 1024):
+                size += len(chunk)
+                if size > BODY_BYTES_MAX:
+                    raise TooLarge(f"A body may have {BODY_BYTES_MAX} bytes.")
+                chunks.append(chunk)
+    except TimeoutError as error:
+        raise TooSlow("The body did not come.") from error
+    return b"".join(chunks)
+
+
+def parsed(raw: bytes) -> Json:
+    """The JSON value. Raises BadRequest for what is none, or is none that we take."""
+    try:
+        text = raw.decode("utf-8")
+        value: Json = json.loads(text, parse_constant=_refuse, parse_int=_int, object_pairs_hook=_once_each)
+    except (ValueError, RecursionError) as wrong:
+        raise BadRequest("The body is not JSON that we take.") from wrong
+    if _depth(value) > DEPTH_MAX or "\\u0000" in text:
+        raise BadRequest("The body is too deep, or holds a null character.")
+    return value
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is no number in JSON")
+
+
+def _int(digits: str) -> int:
+    if len(digits.lstrip("-")) > DIGITS_MAX:
+        raise ValueError("a number of too many digits")
+    return int(digits)
+
+
+def _once_each(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
+    made = dict(pairs)
+    if len(made) != len(pairs):
+        raise ValueError("a name stands twice")
+    return made
+
+
+def _depth(value: Json) -> int:
+    deepest, level = 0, [value]
+    while level:
+        deepest += 1
+        if deepest > DEPTH_MAX:
+            break
+        inner = [v.values() if isinstance(v, dict) else v for v in level if isinstance(v, dict | list)]
+        level = [one for many in inner for one in many]
+    return deepest
+
+
+async def _answered(request: web.Request, route: Route, given: Given) -> web.StreamResponse:
+    call = Call(request=request, lab=request.app[LAB], caller=current(request))
+    made = await route.handler(call, **given)
+    if isinstance(made, web.StreamResponse):
+        return made
+    if made is None:
+        return web.Response(status=204)
+    answer = made if isinstance(made, Answer) else Answer(body=made)
+    return web.Response(
+        status=answer.status or route.status,
+        body=answer.body.model_dump_json().encode(),
+        content_type=route.media_type,
+        charset="utf-8",
+        headers=dict(answer.headers),
+    )
+
+
+# --- the same key twice ----------------------------------------------------------------------------
+
+
+def _key_of(request: web.Request) -> str:
+    key = request.headers.get("Idempotency-Key", "").strip().strip('"')
+    if len(key) > KEY_CHARACTERS_MAX or not key.isascii() or not key.isprintable():
+        fault = Fault(rule="idempotency.key", where="Idempotency-Key", remedy="At most 200 ASCII characters.")
+        raise Rejected("The idempotency key cannot be one.", code="idempotency.key", faults=(fault,))
+    return key
+
+
+async def _once(request: web.Request, route: Route, given: Given, key: str) -> web.StreamResponse:
+    """Answer a repeated key as the first time. The effect itself is idempotent, so two at once do no harm."""
+    lab, caller = request.app[LAB], current(request)
+    principal = str(caller.member.id) if caller else ""
+    operation, fingerprint = f"{route.method} {route.path}", _fingerprint(request, given)
+    known = await lab.store.read(lambda unit: unit.remembered(principal, operation, key))
+    if known is not None:
+        return _replayed(known, fingerprint)
+    response = await _answered(request, route, given)
+    if isinstance(response, web.Response) and isinstance(response.body, bytes):
+        answer = Remembered(fingerprint=fingerprint, status=response.status, body=json.loads(response.body))
+        now = lab.clock.now()
+        await lab.store.write(lambda unit: unit.remember(principal, operation, key, answer, now))
+    return response
+
+
+def _fingerprint(request: web.Request, given: Given) -> str:
+    body = {name: value.model_dump(mode="json") for name, value in sorted(given.items())}
+    return hashlib.sha256(json.dumps([request.path, body], sort_keys=True).encode()).hexdigest()
+
+
+def _replayed(known: Remembered, fingerprint: str) -> web.Response:
+    if known.fingerprint != fingerprint:
+        raise Rejected(
+            "This idempotency key was used for something else.",
+            code="idempotency.reused",
+            faults=(Fault(rule="idempotency.reused", where="Idempotency-Key", remedy="Use a new key."),),
+        )
+    return web.json_response(known.body, status=known.status, headers={"Idempotent-Replayed": "true"})

@@ -1,0 +1,501 @@
+"""The shapes of the outside contract, and how our values become them. Quantities end in their unit; times
+are RFC 3339."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from orchestrator.domain import file as files
+from orchestrator.domain import tariff
+from orchestrator.domain.event import Event
+from orchestrator.domain.forecast import Forecast, Instants
+from orchestrator.domain.ledger import Balance
+from orchestrator.domain.machine import Abilities
+from orchestrator.domain.matching import Refusal
+from orchestrator.domain.process import Material, Process, Quality
+from orchestrator.domain.quote import Estimate, Quote, Spread
+from orchestrator.domain.run import Run
+from orchestrator.domain.units import Money
+from orchestrator.domain.usage import Usage
+from orchestrator.flow.views import Explanation, JobView, MachineView
+from web.errors import ShownFault
+from web.typed import Given, Shown
+
+
+def moment(at: datetime) -> str:
+    """`2026-03-02T12:00:00.000Z`."""
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _at(at: datetime | None) -> str | None:
+    return moment(at) if at else None
+
+
+class ShownMoney(Shown):
+    amount: int
+    """Cents."""
+    currency: str
+
+
+def money(value: Money) -> ShownMoney:
+    return ShownMoney(amount=value.cents, currency=value.currency)
+
+
+class ProcessBody(Given):
+    material: Material = Material.PLA
+    quality: Quality = Quality.NORMAL
+    infill_percent: int = 15
+    supports: bool = False
+
+
+class ShownProcess(Shown):
+    material: str
+    quality: str
+    infill_percent: int
+    supports: bool
+
+
+def process(value: Process) -> ShownProcess:
+    return ShownProcess(
+        material=value.material.value,
+        quality=value.quality.value,
+        infill_percent=value.infill_percent,
+        supports=value.supports,
+    )
+
+
+# --- files and quotes --------------------------------------------------------------------------------
+
+
+class ShownWarning(Shown):
+    rule: str
+    severity: str
+    text: str
+
+
+class ShownAnalysis(Shown):
+    kind: str
+    size_mm: tuple[float, float, float]
+    volume_mm3: float
+    area_mm2: float
+    triangles: int
+    watertight: bool
+    bodies: int | None
+    warnings: list[ShownWarning]
+
+
+class ShownFile(Shown):
+    id: UUID
+    sha256: str
+    name: str
+    kind: str | None
+    """None until it is known."""
+    size_bytes: int
+    created_at: str
+    analysis: ShownAnalysis | None
+    """None until it is done."""
+    refusals: list[ShownFault]
+
+
+def analysis(value: files.Analysis, language: str) -> ShownAnalysis:
+    return ShownAnalysis(
+        kind=value.kind.value,
+        size_mm=value.size_mm,
+        volume_mm3=round(value.volume_mm3, 3),
+        area_mm2=round(value.area_mm2, 3),
+        triangles=value.triangles,
+        watertight=value.watertight,
+        bodies=value.bodies,
+        warnings=[
+            ShownWarning(
+                rule=w.rule, severity=w.severity.value, text=w.texts.get(language, w.texts.get("en", ""))
+            )
+            for w in value.warnings
+        ],
+    )
+
+
+def file(value: files.File, language: str) -> ShownFile:
+    return ShownFile(
+        id=value.id,
+        sha256=value.sha256,
+        name=value.name,
+        kind=value.analysis.kind.value if value.analysis else None,
+        size_bytes=value.size_bytes,
+        created_at=moment(value.created_at),
+        analysis=analysis(value.analysis, language) if value.analysis else None,
+        refusals=[
+            ShownFault(
+                where=f.where, rule=f.rule, seen=f.seen, remedy=f.remedy, text=f.texts.get(language, "")
+            )
+            for f in value.refusals
+        ],
+    )
+
+
+class ShownSpread(Shown):
+    p50: int
+    p90: int
+
+
+class ShownEstimate(Shown):
+    source: str
+    print_seconds: ShownSpread
+    filament_milligrams: ShownSpread
+    confidence: str
+    confidence_reason: str
+
+
+class ShownQuantity(Shown):
+    value: int
+    unit: str
+
+
+class ShownLine(Shown):
+    kind: str
+    text: str
+    quantity: ShownQuantity
+    amount: ShownMoney
+    explain: str
+
+
+class ShownQuote(Shown):
+    id: UUID
+    file_id: UUID
+    process: ShownProcess
+    quantity: int
+    machine_class: str | None
+    tariff_version: int
+    created_at: str
+    valid_until: str
+    estimate: ShownEstimate
+    lines: list[ShownLine]
+    total: ShownMoney
+    hold: ShownMoney
+
+
+def _spread(value: Spread) -> ShownSpread:
+    return ShownSpread(p50=value.p50, p90=value.p90)
+
+
+def estimate(value: Estimate) -> ShownEstimate:
+    return ShownEstimate(
+        source=value.source.value,
+        print_seconds=_spread(value.print_seconds),
+        filament_milligrams=_spread(value.filament_milligrams),
+        confidence=value.confidence.value,
+        confidence_reason=value.confidence_reason,
+    )
+
+
+def line(value: tariff.Line) -> ShownLine:
+    return ShownLine(
+        kind=value.kind.value,
+        text=value.text,
+        quantity=ShownQuantity(value=value.quantity.value, unit=value.quantity.unit.value),
+        amount=money(value.amount),
+        explain=value.explain,
+    )
+
+
+def quote(value: Quote) -> ShownQuote:
+    return ShownQuote(
+        id=value.id,
+        file_id=value.file_id,
+        process=process(value.process),
+        quantity=value.quantity,
+        machine_class=value.machine_class,
+        tariff_version=value.tariff_version,
+        created_at=moment(value.created_at),
+        valid_until=moment(value.valid_until),
+        estimate=estimate(value.estimate),
+        lines=[line(one) for one in value.lines],
+        total=money(value.total),
+        hold=money(value.hold),
+    )
+
+
+# --- jobs and runs -----------------------------------------------------------------------------------
+
+
+class ShownUsage(Shown):
+    machine_seconds: int
+    filament_milligrams: int
+    seconds_source: str
+    filament_source: str
+    quality: str
+
+
+class ShownRun(Shown):
+    id: UUID
+    machine_id: UUID
+    state: str
+    outcome: str | None
+    """None until it has ended."""
+    cause: str | None
+    progress: float
+    """0 to 1."""
+    started_at: str | None
+    ended_at: str | None
+    note: str
+    """The machine's own words."""
+    usage: ShownUsage | None
+
+
+class ShownInstants(Shown):
+    p50: str
+    p90: str
+
+
+class ShownForecast(Shown):
+    start: ShownInstants
+    end: ShownInstants
+
+
+class ShownReceipt(Shown):
+    lines: list[ShownLine]
+    total: ShownMoney
+    held: ShownMoney
+    released: ShownMoney
+
+
+class ShownJob(Shown):
+    id: UUID
+    state: str
+    quote_id: UUID
+    file_id: UUID
+    member_id: UUID
+    quantity: int
+    created_at: str
+    reason: str
+    place: int | None
+    """1 is next; None: it does not wait for a machine."""
+    forecast: ShownForecast | None
+    runs: list[ShownRun]
+    receipt: ShownReceipt | None
+
+
+def usage(value: Usage) -> ShownUsage:
+    return ShownUsage(
+        machine_seconds=value.machine_seconds,
+        filament_milligrams=value.filament_milligrams,
+        seconds_source=value.seconds_source.value,
+        filament_source=value.filament_source.value,
+        quality=value.quality.value,
+    )
+
+
+def run(value: Run) -> ShownRun:
+    return ShownRun(
+        id=value.id,
+        machine_id=value.machine_id,
+        state=value.state.value,
+        outcome=value.state.value if value.ended_at else None,
+        cause=value.cause.value if value.cause else None,
+        progress=value.progress_permille / 1000,
+        started_at=_at(value.started_at),
+        ended_at=_at(value.ended_at),
+        note=value.note,
+        usage=usage(value.usage) if value.usage else None,
+    )
+
+
+def _instants(value: Instants) -> ShownInstants:
+    return ShownInstants(p50=moment(value.p50), p90=moment(value.p90))
+
+
+def _forecast(value: Forecast) -> ShownForecast:
+    return ShownForecast(start=_instants(value.start), end=_instants(value.end))
+
+
+def receipt(value: tariff.Bill) -> ShownReceipt:
+    return ShownReceipt(
+        lines=[line(one) for one in value.lines],
+        total=money(value.captured),
+        held=money(value.held),
+        released=money(value.released),
+    )
+
+
+def job(view: JobView) -> ShownJob:
+    return ShownJob(
+        id=view.job.id,
+        state=view.job.state.value,
+        quote_id=view.job.quote_id,
+        file_id=view.job.file_id,
+        member_id=view.job.member_id,
+        quantity=view.job.quantity,
+        created_at=moment(view.job.created_at),
+        reason=view.job.reason,
+        place=view.place,
+        forecast=_forecast(view.forecast) if view.forecast else None,
+        runs=[run(one) for one in view.runs],
+        receipt=receipt(view.bill) if view.bill else None,
+    )
+
+
+# --- machines ----------------------------------------------------------------------------------------
+
+
+class ShownRefusal(Shown):
+    rule: str
+    reason: str
+    until: str
+    seen: str
+    needed: str
+
+
+class ShownAbilities(Shown):
+    size_mm: tuple[int, int, int]
+    materials: list[str]
+    can_pause: bool
+    attended: bool
+
+
+class ShownMachine(Shown):
+    id: UUID
+    name: str
+    kind: str
+    machine_class: str
+    site: str
+    link: str
+    activity: str
+    bed: str
+    run_id: UUID | None
+    run_state: str | None
+    progress: float | None
+    held: str
+    maintenance: bool
+    note: str
+    refusals: list[ShownRefusal]
+    """Why it takes nothing at the moment; empty: it is free."""
+    abilities: ShownAbilities
+    material: str | None
+
+
+def refusal(value: Refusal) -> ShownRefusal:
+    return ShownRefusal(
+        rule=value.rule, reason=value.reason, until=value.until.value, seen=value.seen, needed=value.needed
+    )
+
+
+def _abilities(value: Abilities) -> ShownAbilities:
+    return ShownAbilities(
+        size_mm=value.size_mm,
+        materials=[m.value for m in value.materials],
+        can_pause=value.can_pause,
+        attended=value.attended,
+    )
+
+
+def machine(view: MachineView) -> ShownMachine:
+    m = view.machine
+    return ShownMachine(
+        id=m.id,
+        name=m.name,
+        kind=m.kind.value,
+        machine_class=m.machine_class,
+        site=m.site,
+        link=m.link.value,
+        activity=m.activity.value,
+        bed=m.bed.value,
+        run_id=view.run.id if view.run else None,
+        run_state=view.run.state.value if view.run else None,
+        progress=view.run.progress_permille / 1000 if view.run else None,
+        held=m.held,
+        maintenance=m.maintenance,
+        note=m.note,
+        refusals=[refusal(no) for no in view.refusals],
+        abilities=_abilities(m.abilities),
+        material=m.material.value if m.material else None,
+    )
+
+
+class ShownMachineSays(Shown):
+    machine_id: UUID
+    name: str
+    refusals: list[ShownRefusal]
+
+
+class ShownExplanation(Shown):
+    job: ShownJob
+    place: int | None
+    forecast: ShownForecast | None
+    machines: list[ShownMachineSays]
+
+
+def explanation(value: Explanation) -> ShownExplanation:
+    shown = job(value.job)
+    return ShownExplanation(
+        job=shown,
+        place=shown.place,
+        forecast=shown.forecast,
+        machines=[
+            ShownMachineSays(machine_id=m.id, name=m.name, refusals=[refusal(no) for no in noes])
+            for m, noes in value.machines
+        ],
+    )
+
+
+# --- people, money, events ---------------------------------------------------------------------------
+
+
+class ShownMe(Shown):
+    id: UUID
+    email: str
+    name: str
+    role: str
+    locale: str
+    account_id: UUID
+
+
+class ShownAccount(Shown):
+    id: UUID
+    posted: ShownMoney
+    held: ShownMoney
+    available: ShownMoney
+
+
+def account(account_id: UUID, balance: Balance) -> ShownAccount:
+    return ShownAccount(
+        id=account_id,
+        posted=money(balance.posted),
+        held=money(balance.held),
+        available=money(balance.available),
+    )
+
+
+class ShownEvent(Shown):
+    seq: int
+    topic: str
+    at: str
+    job_id: UUID | None
+    run_id: UUID | None
+    machine_id: UUID | None
+    data: dict[str, Any]
+
+
+def event(value: Event) -> ShownEvent:
+    return ShownEvent(
+        seq=value.seq,
+        topic=value.topic,
+        at=moment(value.at),
+        job_id=value.job_id,
+        run_id=value.run_id,
+        machine_id=value.machine_id,
+        data=dict(value.data),
+    )
+
+
+class ShownUsageRecord(Shown):
+    seq: int
+    run_id: UUID
+    job_id: UUID
+    member_id: UUID
+    machine_id: UUID
+    outcome: str
+    cause: str | None
+    ended_at: str | None
+    usage: ShownUsage

@@ -1,0 +1,138 @@
+"""The OpenAPI 3.1 document, made from the table of routes, so that it cannot say what is not served."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from aiohttp import web
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from orchestrator.domain.member import Permission
+from web.errors import Problem
+from web.keys import OPENAPI
+from web.typed import PUBLIC, Route, Signature, signature_of
+
+REF = "#/components/schemas/{model}"
+UPLOAD = {
+    "type": "object",
+    "required": ["file"],
+    "properties": {"file": {"type": "string", "format": "binary"}},
+}
+
+
+async def served(request: web.Request) -> web.StreamResponse:
+    return web.Response(body=request.app[OPENAPI], content_type="application/json", charset="utf-8")
+
+
+def document(routes: Iterable[Route], base_url: str) -> bytes:
+    """The whole document, as it is served."""
+    rows = [(route, signature_of(route.handler)) for route in routes]
+    schemas = _schemas(rows)
+    paths: dict[str, dict[str, Any]] = {}
+    for route, signature in rows:
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, signature, schemas)
+    made = {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Établi",
+            "version": "1",
+            "description": "Money is in cents; quantities end in their unit; times are RFC 3339 UTC. "
+            "`GET /api/v1/events` streams what happens, as server-sent events.",
+            "license": {"name": "AGPL-3.0-or-later", "identifier": "AGPL-3.0-or-later"},
+        },
+        "servers": [{"url": base_url}],
+        "paths": paths,
+        "components": {
+            "schemas": schemas["$defs"],
+            "securitySchemes": {
+                "token": {"type": "http", "scheme": "bearer", "bearerFormat": "etb_<id>_<secret>"},
+                "session": {"type": "apiKey", "in": "cookie", "name": "etabli"},
+            },
+        },
+    }
+    return json.dumps(made, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _schemas(rows: list[tuple[Route, Signature]]) -> dict[str, Any]:
+    given = {(model, "validation") for _, s in rows for model in (s.body,) if model is not None}
+    shown = {(model, "serialization") for _, s in rows for model in (s.out, Problem) if model is not None}
+    models: list[Any] = sorted(given | shown, key=lambda pair: (pair[0].__name__, pair[1]))
+    named, defs = models_json_schema(models, ref_template=REF)
+    return {
+        "$defs": defs.get("$defs", {}),
+        "named": {(m, mode): schema for (m, mode), schema in named.items()},
+    }
+
+
+def _operation(route: Route, signature: Signature, schemas: dict[str, Any]) -> dict[str, Any]:
+    operation: dict[str, Any] = {
+        "operationId": f"{route.method.lower()}{route.path.replace('/', '_').replace('{', '').replace('}', '')}",
+        "summary": route.summary,
+        "parameters": _parameters(route, signature),
+        "responses": _responses(route, signature, schemas),
+    }
+    if route.permission is not PUBLIC:
+        scope = route.permission.value if isinstance(route.permission, Permission) else "signed in"
+        operation["security"] = [{"token": []}, {"session": []}]
+        operation["description"] = f"Needs: {scope}."
+    body = _request_body(route, signature, schemas)
+    return operation | ({"requestBody": body} if body else {})
+
+
+def _parameters(route: Route, signature: Signature) -> list[dict[str, Any]]:
+    made = [*_of(signature.params, "path"), *_of(signature.query, "query")]
+    if route.idempotency:
+        schema = {"type": "string", "maxLength": 200}
+        made.append({"name": "Idempotency-Key", "in": "header", "required": False, "schema": schema})
+    return made
+
+
+def _of(model: type[BaseModel] | None, place: str) -> list[dict[str, Any]]:
+    if model is None:
+        return []
+    schema = model.model_json_schema(ref_template=REF)
+    definitions = schema.get("$defs", {})
+    return [
+        {
+            "name": name,
+            "in": place,
+            "required": place == "path" or name in schema.get("required", []),
+            "schema": _inlined(rule, definitions),
+        }
+        for name, rule in schema["properties"].items()
+    ]
+
+
+def _inlined(rule: Any, definitions: dict[str, Any]) -> Any:
+    """Parameters carry their enumerations themselves."""
+    if isinstance(rule, dict):
+        if "$ref" in rule:
+            return _inlined(definitions[rule["$ref"].rpartition("/")[2]], definitions)
+        return {name: _inlined(value, definitions) for name, value in rule.items()}
+    if isinstance(rule, list):
+        return [_inlined(value, definitions) for value in rule]
+    return rule
+
+
+def _request_body(route: Route, signature: Signature, schemas: dict[str, Any]) -> dict[str, Any]:
+    if route.upload:
+        return {"required": True, "content": {"multipart/form-data": {"schema": UPLOAD}}}
+    if signature.body is None:
+        return {}
+    required = any(field.is_required() for field in signature.body.model_fields.values())
+    schema = schemas["named"][(signature.body, "validation")]
+    return {"required": required, "content": {"application/json": {"schema": schema}}}
+
+
+def _responses(route: Route, signature: Signature, schemas: dict[str, Any]) -> dict[str, Any]:
+    good: dict[str, Any] = {"description": "As asked."}
+    if signature.out is not None:
+        schema = schemas["named"][(signature.out, "serialization")]
+        good["content"] = {route.media_type: {"schema": schema}}
+    problem = schemas["named"][(Problem, "serialization")]
+    bad = {"description": "A problem.", "content": {"application/problem+json": {"schema": problem}}}
+    again = {"200": good | {"description": "It was done before."}} if route.idempotency else {}
+    return {str(route.status): good, **again, "default": bad}

@@ -1,0 +1,96 @@
+"""Live events: the log as a stream, resumable by `Last-Event-ID`, ended when the session is."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+from aiohttp import web
+from aiohttp_sse import EventSourceResponse, sse_response
+
+from orchestrator.domain.errors import Rejected
+from orchestrator.domain.event import Event
+from orchestrator.domain.member import Member
+from orchestrator.flow import report
+from orchestrator.flow.lab import Lab
+from web.api.shapes import moment
+from web.errors import TooMany
+from web.identity import Caller
+from web.keys import CLOSING, DOORMAN, LAB, SETTINGS, STREAMS
+from web.security import current, member_of
+
+
+async def stream(request: web.Request) -> web.StreamResponse:
+    """Everything the caller may see of the log, from `Last-Event-ID` or from now on."""
+    lab, who, caller = request.app[LAB], member_of(request), current(request)
+    streams, settings = request.app[STREAMS], request.app[SETTINGS]
+    if streams[who.id] >= settings.streams_per_member_max:
+        raise TooMany("Too many live streams at once.", code="events.too_many", retry_after_seconds=5)
+    seen = await _start(request, lab)
+    streams[who.id] += 1
+    try:
+        async with sse_response(request) as response:
+            await _follow(request, response, lab, who, caller, seen)
+            return response
+    finally:
+        streams[who.id] -= 1
+        if not streams[who.id]:
+            del streams[who.id]
+
+
+async def _start(request: web.Request, lab: Lab) -> int:
+    sent = request.headers.get("Last-Event-ID") or request.query.get("after", "")
+    if not sent:
+        return await report.head(lab)
+    if not sent.isascii() or not sent.isdigit() or len(sent) > 18:
+        raise Rejected("Last-Event-ID is no sequence number of ours.", code="events.cursor")
+    return int(sent)
+
+
+async def _follow(
+    request: web.Request,
+    response: EventSourceResponse,
+    lab: Lab,
+    who: Member,
+    caller: Caller | None,
+    seen: int,
+) -> None:
+    heartbeat = request.app[SETTINGS].heartbeat_seconds
+    closing = request.app[CLOSING]
+    while response.is_connected() and not closing.is_set():
+        head = await report.head(lab)
+        while events := await report.events(lab, who, seen):
+            for event in events:
+                await _send(response, event)
+            seen = events[-1].seq
+        seen = max(seen, head)
+        try:
+            async with asyncio.timeout(heartbeat):
+                await lab.store.feed.wait(seen)
+        except TimeoutError:
+            if not await _still(request, caller):
+                return
+
+
+async def _still(request: web.Request, caller: Caller | None) -> bool:
+    """Is the session that opened this stream still good?"""
+    if caller is None or not caller.by_cookie:
+        return True
+    return await request.app[DOORMAN].by_session(caller.session_secret) is not None
+
+
+async def _send(response: EventSourceResponse, event: Event) -> None:
+    await response.send(json.dumps(shown(event), separators=(",", ":")), id=str(event.seq), event=event.topic)
+
+
+def shown(event: Event) -> dict[str, object]:
+    """An event as the API shows it."""
+    return {
+        "seq": event.seq,
+        "topic": event.topic,
+        "at": moment(event.at),
+        "job_id": str(event.job_id) if event.job_id else None,
+        "run_id": str(event.run_id) if event.run_id else None,
+        "machine_id": str(event.machine_id) if event.machine_id else None,
+        "data": dict(event.data),
+    }
