@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
+from typing import TypeVar
 
 from orchestrator.domain import job, run
+
+S = TypeVar("S", bound=StrEnum)
+E = TypeVar("E", bound=StrEnum)
 
 HEADER = """# States
 
@@ -26,7 +30,7 @@ def drawing() -> str:
     )
 
 
-def _table(title: str, says: str, table: Mapping[StrEnum, Mapping[StrEnum, StrEnum]]) -> str:
+def _table(title: str, says: str, table: Mapping[S, Mapping[E, S]]) -> str:
     arrows = [
         f"    {state.value} --> {to.value}: {event.value}"
         for state, ways in table.items()

@@ -135,11 +135,19 @@ async def _web(built: Parts, settings: Settings) -> None:
     runner = Runner(build(built.lab, web_settings, Metrics(built.store).exposition))
     await runner.setup()
     try:
-        await http.TCPSite(runner, settings.host, settings.port).start()
+        await _listen(runner, settings)
         log.info("Établi answers at %s", settings.address)
         await asyncio.Event().wait()
     finally:
         await runner.cleanup()
+
+
+async def _listen(runner: Runner, settings: Settings) -> None:
+    try:
+        await http.TCPSite(runner, settings.host, settings.port).start()
+    except OSError as taken:
+        where = f"{settings.host}:{settings.port}"
+        raise Misconfigured(f"Cannot listen at {where} ({taken.strerror}). Choose another --port.") from taken
 
 
 async def _fleet(lab: Lab, settings: Settings) -> None:
@@ -211,12 +219,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         settings = _settings(arguments)
         logging.basicConfig(level=settings.log_level, format=LOG_FORMAT)
+        logging.getLogger("alembic").setLevel(logging.WARNING)
         return asyncio.run(_COMMANDS[arguments.command](settings, arguments))
     except EtabliError as wrong:
-        print(f"etabli: {wrong.detail}", file=sys.stderr)
-        return 1
+        return _told(wrong)
+    except ExceptionGroup as several:
+        known = [error for error in several.exceptions if isinstance(error, EtabliError)]
+        if len(known) != len(several.exceptions):
+            raise
+        return _told(known[0])
     except KeyboardInterrupt:
         return 130
+
+
+def _told(wrong: EtabliError) -> int:
+    print(f"etabli: {wrong.detail}", file=sys.stderr)
+    return 1
 
 
 def _settings(arguments: argparse.Namespace) -> Settings:

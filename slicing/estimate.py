@@ -21,7 +21,8 @@ from slicing.results import PrintEstimate
 SAMPLED_LAYERS_MAX = 48
 SAMPLED_SEGMENTS = 60_000
 SPARSE_FILL_CAP = 0.9
-OVERLAP_SHARE = 0.002  # of the solid area covered twice: beyond it the exact outline counts walls that merge
+# Share of the solid area covered twice; beyond it the exact outline counts walls that the slicer merges.
+OVERLAP_SHARE = 0.002
 
 
 @dataclass(frozen=True, kw_only=True)

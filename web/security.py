@@ -13,7 +13,6 @@ import hmac
 import logging
 import secrets
 from asyncio import Transport
-from collections import Counter
 from ipaddress import ip_address, ip_network
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -38,7 +37,6 @@ from web.errors import (
 )
 from web.identity import Caller, SignedIn
 from web.keys import CALLER, DOORMAN, ERROR_PAGE, INCIDENT, NONCE, ROWS, SETTINGS
-from web.settings import WebSettings
 from web.typed import PUBLIC, SIGNED_IN, PageRoute, Route
 
 log = logging.getLogger("etabli.web")
@@ -311,93 +309,3 @@ async def set_headers(request: web.Request, response: web.StreamResponse) -> Non
     headers.setdefault("Cache-Control", "no-store")
     if request.app[SETTINGS].secure_cookies:
         headers.setdefault("Strict-Transport-Security", "max-age=31536000")
-
-
-# --- connections ----------------------------------------------------------------------------------
-
-
-class _Connection(RequestHandler):
-    """One connection; what is no HTTP at all is answered without a word about who we are."""
-
-    __slots__ = ()
-
-    def handle_error(
-        self,
-        request: web.BaseRequest,
-        status: int = 500,
-        exc: BaseException | None = None,
-        message: str | None = None,
-    ) -> web.StreamResponse:
-        answer = super().handle_error(request, status, exc, None)
-        if answer.prepared:
-            return answer
-        response = problem_response(
-            problem_of(BadRequest() if status < 500 else EtabliError(code="internal"), "en")
-        )
-        response.headers.update(HEADERS | {"Server": "etabli", "Content-Security-Policy": API_CSP})
-        response.force_close()
-        return response
-
-
-class _Listener(web.Server):
-    """Counts connections per peer and closes those beyond the limit; trusted proxies speak for many."""
-
-    def __init__(self, settings: WebSettings, handler: Any, **options: Any) -> None:
-        super().__init__(handler, **options)
-        self._settings = settings
-        self._options = {
-            k: v for k, v in options.items() if k not in {"request_factory", "handler_cancellation", "loop"}
-        }
-        self._peers: Counter[str] = Counter()
-        self._peer_of: dict[RequestHandler, str] = {}
-
-    def __call__(self) -> RequestHandler:
-        return _Connection(self, loop=self._loop, **self._options)
-
-    def connection_made(self, handler: RequestHandler, transport: Transport) -> None:
-        super().connection_made(handler, transport)
-        peer = str((transport.get_extra_info("peername") or ("",))[0])
-        if is_in(peer, self._settings.trusted_proxies):
-            return
-        self._peer_of[handler] = peer
-        self._peers[peer] += 1
-        if self._peers[peer] > self._settings.connections_per_peer_max:
-            transport.abort()
-
-    def connection_lost(self, handler: RequestHandler, exc: BaseException | None = None) -> None:
-        super().connection_lost(handler, exc)
-        peer = self._peer_of.pop(handler, None)
-        if peer is None:
-            return
-        self._peers[peer] -= 1
-        if not self._peers[peer]:
-            del self._peers[peer]
-
-
-class Runner(web.AppRunner):
-    """Runs the application behind the limits of the edge: give it to a `web.TCPSite`."""
-
-    __slots__ = ("_settings",)
-
-    def __init__(self, app: web.Application, *, shutdown_seconds: float = 5.0) -> None:
-        settings = app[SETTINGS]
-        super().__init__(
-            app,
-            access_log=None,
-            auto_decompress=False,  # a compressed body is refused, not unpacked
-            keepalive_timeout=settings.header_seconds,  # also what a half-sent header may take
-            lingering_time=2.0,
-            shutdown_timeout=shutdown_seconds,
-        )
-        self._settings = settings
-
-    async def _make_server(self) -> web.Server:
-        made = await super()._make_server()
-        return _Listener(
-            self._settings,
-            made.request_handler,
-            request_factory=made.request_factory,
-            handler_cancellation=made.handler_cancellation,
-            loop=made._loop,
-            **made._kwargs,
-        )

@@ -95,6 +95,7 @@ class Route:
         True  # False: answers without asking who comes, so that it works while the database is away
     )
     media_type: str = "application/json"  # of the answer
+    identify: bool = True  # False: a public row that works without knowing who asks, also when the store is down
 
 
 PageHandler = Callable[[web.Request], Awaitable[web.StreamResponse]]

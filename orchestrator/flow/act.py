@@ -244,7 +244,7 @@ async def _set(lab: Lab, who: Member, machine_id: UUID, **changes: object) -> Ma
 class Verdict(StrEnum):
     FINISHED = "finished"  # the part is there and it is good
     FAILED = "failed"  # it began and did not end well
-    NEVER_STARTED = "never_started"  # nothing was printed; the bed is as it was
+    NEVER_STARTED = "never_started"  # nothing was printed; the bed waits for its clearing as after any run
     STILL_RUNNING = "still_running"  # it is printing now
 
 

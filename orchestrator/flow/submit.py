@@ -106,6 +106,7 @@ def _too_hard(reason: str) -> Fault:
         texts={
             "en": "The file could not be read: it takes more time or memory than one file may cost.",
             "fr": "Le fichier n’a pas pu être lu : il demande plus de temps ou de mémoire que permis.",
+            "remedy_fr": "Simplifiez le modèle, ou exportez-le de nouveau en STL binaire.",
         },
         remedy="Simplify the model, or export it again as binary STL.",
     )
@@ -246,6 +247,7 @@ def _too_large(printers: Sequence[Machine], analysis: Analysis) -> Rejected:
         texts={
             "en": f"The part measures {part}; the largest machine here holds {room}.",
             "fr": f"La pièce mesure {part} ; la plus grande machine d’ici accepte {room}.",
+            "remedy_fr": f"Réduisez ou coupez la pièce pour qu’elle tienne dans {room}.",
         },
     )
     return Rejected(fault.texts["en"], code=fault.rule, faults=(fault,))

@@ -52,7 +52,8 @@ class Engines:
 
 
 def database_url(address: str) -> URL:
-    """`sqlite:///file`, `sqlite:///:memory:` or `postgresql://…`, with our driver. Raises Misconfigured for any other."""
+    """`sqlite:///file`, `sqlite:///:memory:` or `postgresql://…`, with our driver. Raises Misconfigured for
+    any other."""
     try:
         url = make_url(address)
     except ArgumentError as error:

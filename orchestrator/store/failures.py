@@ -1,6 +1,7 @@
 """What a database error means to us: run it again, somebody was faster, come back later, or call the operator.
 
-The one place that knows SQLite's error codes and PostgreSQL's SQLSTATEs; nothing of a database library leaves the store.
+The one place that knows SQLite's error codes and PostgreSQL's SQLSTATEs; nothing of a database library
+leaves the store.
 """
 
 from __future__ import annotations

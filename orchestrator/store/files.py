@@ -12,12 +12,12 @@ import errno
 import hashlib
 import os
 import shutil
-import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
+from uuid import uuid4
 
 from orchestrator.domain.errors import TooLarge, Unavailable
 from orchestrator.ports import Stored
@@ -55,8 +55,9 @@ class DiskFiles:
     async def receive(self, chunks: AsyncIterator[bytes], *, limit_bytes: int) -> Stored:
         """Store a stream. Raises TooLarge with the first byte past the limit, Unavailable when the disk is nearly
         full; whatever ends it early, nothing of it stays."""
-        half = await _in_thread(self._begin)
+        half = _Half(self._quarantine)
         try:
+            await _in_thread(self._begin, half)
             await self._fill(half, chunks, limit_bytes)
             return await _in_thread(self._keep, half)
         finally:
@@ -64,9 +65,10 @@ class DiskFiles:
 
     async def adopt(self, path: Path) -> Stored:
         """Take over a finished file of ours; the original is gone afterwards. Raises Unavailable as `receive`."""
-        half = await _in_thread(self._begin)
+        half = _Half(self._quarantine)
         try:
-            with path.open("rb") as source:  # noqa: ASYNC230 - opening is quick; reading is done in a thread
+            await _in_thread(self._begin, half)
+            with path.open("rb") as source:
                 while chunk := await _in_thread(source.read, WRITE_AT_ONCE_BYTES):
                     await _in_thread(self._write, half, chunk)
             stored = await _in_thread(self._keep, half)
@@ -78,8 +80,9 @@ class DiskFiles:
     @asynccontextmanager
     async def scratch(self) -> AsyncIterator[Path]:
         """A directory for the time of a task; gone afterwards, with all that is in it."""
-        directory = Path(await _in_thread(tempfile.mkdtemp, prefix="scratch-", dir=self._quarantine))
+        directory = self._quarantine / f"scratch-{uuid4().hex}"
         try:
+            await _in_thread(directory.mkdir, mode=0o700)
             yield directory
         finally:
             await _in_thread(shutil.rmtree, directory, ignore_errors=True)
@@ -95,17 +98,17 @@ class DiskFiles:
                 raise TooLarge(f"The file is larger than {limit_bytes} bytes.")
             gathered += chunk
             if len(gathered) >= WRITE_AT_ONCE_BYTES:
-                await _in_thread(self._write, half, bytes(gathered))
-                gathered.clear()
-        await _in_thread(self._write, half, bytes(gathered))
+                await _in_thread(self._write, half, gathered)
+                gathered = bytearray()
+        await _in_thread(self._write, half, gathered)
 
     # in a thread
 
-    def _begin(self) -> _Half:
+    def _begin(self, half: _Half) -> None:
         self._require_room(0)
-        return _Half(self._quarantine)
+        half.open()
 
-    def _write(self, half: _Half, data: bytes) -> None:
+    def _write(self, half: _Half, data: bytes | bytearray) -> None:
         self._require_room(len(data))
         half.write(data)
 
@@ -145,32 +148,38 @@ class DiskFiles:
 
 
 class _Half:
-    """A file that is not whole yet."""
+    """A file that is not whole yet. It has its name before it exists, so that it can always be dropped."""
 
     def __init__(self, quarantine: Path) -> None:
-        descriptor, name = tempfile.mkstemp(prefix="half-", dir=quarantine)
-        self.path = Path(name)
+        self.path = quarantine / f"half-{uuid4().hex}"
         self.size_bytes = 0
         self._hash = hashlib.sha256()
-        self._file: BinaryIO = os.fdopen(descriptor, "wb", buffering=0)
+        self._descriptor = -1
 
-    def write(self, data: bytes) -> None:
+    def open(self) -> None:
+        self._descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o400)
+
+    def write(self, data: bytes | bytearray) -> None:
+        self._hash.update(data)
         rest = memoryview(data)
         while rest:
-            rest = rest[self._file.write(rest) :]
-        self._hash.update(data)
+            rest = rest[os.write(self._descriptor, rest) :]
         self.size_bytes += len(data)
 
     def finish(self) -> Stored:
-        os.fchmod(self._file.fileno(), 0o400)
-        os.fsync(self._file.fileno())
-        self._file.close()
+        os.fsync(self._descriptor)
+        self._close()
         return Stored(sha256=self._hash.hexdigest(), size_bytes=self.size_bytes)
 
     def drop(self) -> None:
         """Leave nothing behind; does nothing where the file has been kept."""
-        self._file.close()
+        self._close()
         self.path.unlink(missing_ok=True)
+
+    def _close(self) -> None:
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
 
 
 async def _in_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

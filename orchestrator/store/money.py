@@ -20,7 +20,7 @@ from orchestrator.domain.ledger import Balance, Book, Entry, EntryKind, Posting,
 from orchestrator.domain.tariff import Bill
 from orchestrator.domain.units import Money
 from orchestrator.store import tables
-from orchestrator.store.codec import Shape, to_json
+from orchestrator.store.codec import Shape
 from orchestrator.store.unit import UnitBase, columns_of
 
 FIRST_HASH = "0" * 64
@@ -89,8 +89,7 @@ class Purse(UnitBase):
         row = await self._first(_WALLET, account_id=account_id)
         if row is None:
             return Balance(posted=Money(0), held=Money(0))
-        posted, held, currency = row
-        return Balance(posted=Money(posted, currency), held=Money(held, currency))
+        return Balance(posted=Money(row.posted, row.currency), held=Money(row.held, row.currency))
 
     async def held_for(self, quote_id: UUID) -> int:
         """Cents still held for a quote: its hold, less what was captured and released of it."""
@@ -110,8 +109,8 @@ class Purse(UnitBase):
         row = await self._first(_BILL_OF, job_id=job_id)
         if row is None:
             return None
-        held_cents, captured_cents, currency = row[-3:]
-        return _BILL.value(row, held=Money(held_cents, currency), captured=Money(captured_cents, currency))
+        held, captured = Money(row.held_cents, row.currency), Money(row.captured_cents, row.currency)
+        return _BILL.value(row, held=held, captured=captured)
 
     async def verify(self) -> tuple[str, ...]:
         """What is wrong with the books, in words; nothing if they are right.
@@ -194,7 +193,8 @@ class Purse(UnitBase):
 
 
 def _wallet_moves(entry: Entry) -> dict[UUID, tuple[int, int]]:
-    """By account: what is added to `posted` (free and held together) and to `held`. The lab's own books have no wallet."""
+    """By account: what is added to `posted` (free and held together) and to `held`. The lab's own books
+    have no wallet."""
     moves: dict[UUID, tuple[int, int]] = {}
     for posting in entry.postings:
         posted, held = moves.get(posting.account_id, (0, 0))

@@ -86,8 +86,8 @@ class Offers(UnitBase):
         row = await self._first(_QUOTE_BY_ID, id=quote_id)
         if row is None:
             return None
-        total_cents, hold_cents, currency = row[-3:]
-        return _QUOTE.value(row, total=Money(total_cents, currency), hold=Money(hold_cents, currency))
+        total, hold = Money(row.total_cents, row.currency), Money(row.hold_cents, row.currency)
+        return _QUOTE.value(row, total=total, hold=hold)
 
     async def tariff(self, version: int) -> Tariff | None:
         row = await self._first(_TARIFF, version=version)

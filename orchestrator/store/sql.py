@@ -1,4 +1,5 @@
-"""`Store` on SQLAlchemy: how a unit of work begins, is tried again, and is committed. What it may do is in its parts."""
+"""`Store` on SQLAlchemy: how a unit of work begins, is tried again, and is committed. What it may do is in
+its parts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""What makes the append-only tables so: the database itself refuses to change or delete their rows, on both databases."""
+"""What makes the append-only tables so: the database itself refuses to change or delete their rows, on both
+databases."""
 
 from __future__ import annotations
 

@@ -73,7 +73,7 @@ class ThreadConnection(aiosqlite.Connection):
         return self._conn
 
     async def run(self, work: Callable[[], Any]) -> Any:
-        return await self._execute(work)
+        return await self._execute(work)  # type: ignore[no-untyped-call]
 
     def cursor(self) -> OneHopCursor:  # type: ignore[override]  # the adapter wants a cursor to enter, and has one
         return OneHopCursor(self)

@@ -28,7 +28,12 @@ _CUBE_FACES = (
 
 def a_box(x: float = 20, y: float = 20, z: float = 20) -> Mesh:
     low_to_high = [(0, 0, 0), (x, 0, 0), (x, y, 0), (0, y, 0), (0, 0, z), (x, 0, z), (x, y, z), (0, y, z)]
-    return np.array(low_to_high, dtype=np.float64)[np.array(_CUBE_FACES)]
+    box: Mesh = np.array(low_to_high, dtype=np.float64)[np.array(_CUBE_FACES)]
+    return box
+
+
+def moved(triangles: Mesh, x: float, y: float, z: float) -> Mesh:
+    return triangles + np.array([x, y, z])
 
 
 def a_ball(rings: int, radius: float = 20) -> Mesh:
@@ -43,7 +48,8 @@ def a_ball(rings: int, radius: float = 20) -> Mesh:
     lower = np.stack([here, diagonal, right], -2).reshape(-1, 3, 3)
     both = np.concatenate([upper, lower])
     area = np.abs(np.cross(both[:, 1] - both[:, 0], both[:, 2] - both[:, 0])).sum(axis=1)
-    return both[area > 1e-12]
+    ball: Mesh = both[area > 1e-12]
+    return ball
 
 
 def binary_stl(triangles: Mesh) -> bytes:
@@ -119,6 +125,6 @@ def corpus() -> Path:
     folder = Path(os.environ.get("ETABLI_CORPUS_STL", str(beside)))
     if not folder.is_dir():
         pytest.skip(
-            "SKIPPED ALOUD: no corpus of real models beside the clone, and ETABLI_CORPUS_STL is not set"
+            "SKIPPED ALOUD: no real models beside the clone, and ETABLI_CORPUS_STL is not set"
         )
     return folder

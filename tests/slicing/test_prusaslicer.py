@@ -1,4 +1,4 @@
-"""Slicing for real, with the slicer of the system; and what happens when it is missing, crashes, hangs or lies."""
+"""Slicing for real, with the system's slicer; and what happens when it is missing, crashes, hangs or lies."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from slicing.limits import SLICE, Limits
 from slicing.profile import PrintProfile, available
 from slicing.prusaslicer import NAMES, PrusaSlicer, SliceResult, capacity, check_fit
 from slicing.sandbox import Sandbox
-from tests.slicing.shapes import a_3mf, a_box, an_analyser, binary_stl, corpus, one_object, written
-from tests.slicing.test_cage import alive, gone
+from tests.slicing.shapes import a_3mf, a_box, an_analyser, binary_stl, corpus, moved, one_object, written
+from tests.slicing.test_cage import begun, gone
 
 MK3S = PrintProfile.resolve("mk3s")
 MILLIGRAMS_PER_MM = MK3S.filament_mm2 * MK3S.filament_density
@@ -92,7 +92,7 @@ async def test_the_curve_holds_every_millimetre_the_file_pushes(tmp_path: Path) 
 async def test_our_profiles_slice_and_leave_the_machine_safe(tmp_path: Path, machine: str) -> None:
     needs_slicer()
     profile = PrintProfile.resolve(machine, "petg", "draft", 25, supports=True)
-    model = written(tmp_path, binary_stl(np.concatenate([a_box(5, 5, 9), a_box(15, 15, 2) + [0, 0, 9]])))
+    model = written(tmp_path, binary_stl(np.concatenate([a_box(5, 5, 9), moved(a_box(15, 15, 2), 0, 0, 9)])))
     async with a_slicer() as slicer:
         result = await slicer.slice(model, profile, 1, tmp_path / "out", "table.stl")
 
@@ -121,6 +121,13 @@ async def test_copies_lie_on_one_plate_and_too_many_are_refused(tmp_path: Path) 
     assert caught.value.params == {"quantity": 20, "capacity": 9}
 
 
+def fit_or_code(size: tuple[float, float, float], quantity: int) -> bool | str:
+    try:
+        return check_fit(size, MK3S, quantity)
+    except FileRefused as fault:
+        return fault.code
+
+
 @pytest.mark.parametrize(
     ("size", "quantity", "answer"),
     [
@@ -134,10 +141,7 @@ async def test_copies_lie_on_one_plate_and_too_many_are_refused(tmp_path: Path) 
     ],
 )
 def test_what_fits_on_the_bed(size: tuple[float, float, float], quantity: int, answer: bool | str) -> None:
-    try:
-        assert check_fit(size, MK3S, quantity) == answer
-    except FileRefused as fault:
-        assert fault.code == answer
+    assert fit_or_code(size, quantity) == answer
 
 
 def test_a_plain_grid_gives_the_capacity() -> None:
@@ -278,8 +282,7 @@ async def test_cancelling_a_slice_kills_the_slicer_and_leaves_nothing(tmp_path: 
         task = asyncio.get_running_loop().create_task(
             slicer.slice(model, MK3S, 1, tmp_path / "out", "box.stl")
         )
-        while not alive("4712.5"):
-            await asyncio.sleep(0.01)
+        await begun("4712.5")
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task

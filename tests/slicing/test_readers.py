@@ -1,4 +1,4 @@
-"""What may be uploaded and what is refused, told by content: the same table for a person, the API and a reader."""
+"""What may be uploaded and what is refused, told by content: one table of bytes and answers."""
 
 from __future__ import annotations
 
@@ -39,6 +39,14 @@ def refusal(folder: Path, data: bytes, name: str = "part.stl") -> FileRefused:
     with pytest.raises(FileRefused) as caught:
         loaded(folder, data, name)
     return caught.value
+
+
+def outcome(folder: Path, data: bytes, name: str) -> str:
+    try:
+        loaded(folder, data, name)
+    except FileRefused as fault:
+        return fault.code
+    return "mesh"
 
 
 BOX = a_box(20, 30, 10)
@@ -201,6 +209,7 @@ def entries(*names: str) -> bytes:
     return a_3mf(one_object(BOX), dict.fromkeys(names, b"x"))
 
 
+ITSELF = an_object(1, f"<components>{component(1)}</components>")
 DOCTYPE = '<!DOCTYPE model [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;">]>'
 
 
@@ -219,14 +228,14 @@ DOCTYPE = '<!DOCTYPE model [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;">]>'
         (a_3mf(one_object(BOX, unit="parsec")), "mesh.unreadable"),
         (a_3mf(nested(7, 10)), "mesh.too_complex"),
         (a_3mf(nested(20, 1)), "mesh.cycle"),
-        (a_3mf(model_xml(an_object(1, f"<components>{component(1)}</components>"), '<item objectid="1"/>')), "mesh.cycle"),
+        (a_3mf(model_xml(ITSELF, '<item objectid="1"/>')), "mesh.cycle"),
         (a_3mf(model_xml("", '<item objectid="5"/>')), "archive.lies"),
         (a_3mf(model_xml(an_object(1, mesh_xml(BOX)), "")), "mesh.empty"),
         (a_3mf(one_object(BOX).replace('v1="0"', 'v1="99"', 1)), "mesh.index"),
         (a_3mf(one_object(BOX).replace('v1="0"', 'v1="' + "9" * 30 + '"', 1)), "mesh.unreadable"),
         (a_3mf(one_object(BOX).replace('x="20"', 'x="nan"', 1)), "mesh.not_finite"),
         (a_3mf(one_object(BOX).replace('x="20"', 'x="far"', 1)), "mesh.unreadable"),
-        (a_3mf(one_object(BOX).replace('<item objectid="1"/>', '<item objectid="1" transform="1 2"/>')), "mesh.unreadable"),
+        (a_3mf(one_object(BOX).replace("<item ", '<item transform="1 2" ')), "mesh.unreadable"),
         (a_3mf("<a>" * 100 + "</a>" * 100), "mesh.unreadable"),
     ],
 )  # fmt: skip
@@ -278,22 +287,15 @@ def test_a_small_part_is_asked_about_its_unit_with_the_size_it_would_have(tmp_pa
     assert "pouces" in warning.text_fr
 
 
-class _Anything(dict[str, object]):
-    def __missing__(self, key: str) -> object:
-        return key
-
-
-@pytest.mark.parametrize("code", sorted(REFUSALS | WARNINGS))
+@pytest.mark.parametrize("code", sorted({**REFUSALS, **WARNINGS}))
 def test_every_code_speaks_both_languages_with_the_same_placeholders(code: str) -> None:
-    words = (REFUSALS | WARNINGS)[code]
-    names = [{n for n in _Anything() if n} for _ in range(2)]
-    for seen, text in zip(names, (words.en, words.fr), strict=True):
-        seen.update(part.split("}")[0] for part in text.split("{")[1:])
+    words = {**REFUSALS, **WARNINGS}[code]
+    english, french = ({part.split("}")[0] for part in text.split("{")[1:]} for text in (words.en, words.fr))
 
     assert words.en
     assert words.fr
     assert words.en != words.fr
-    assert names[0] == names[1]
+    assert english == french
     assert code in WARNINGS or (words.remedy_en and words.remedy_fr)
 
 
@@ -326,10 +328,7 @@ def test_no_bytes_at_all_end_in_anything_but_a_mesh_or_a_refusal(
     tmp_path_factory: pytest.TempPathFactory, data: bytes, start: bytes
 ) -> None:
     folder = tmp_path_factory.mktemp("any")
-    try:
-        loaded(folder, start + data)
-    except FileRefused as fault:
-        assert fault.code in REFUSALS
+    assert outcome(folder, start + data, "part.stl") in {"mesh", *REFUSALS}
 
 
 @hypothesis.settings(max_examples=100)
@@ -339,10 +338,8 @@ def test_a_3mf_with_one_wrong_byte_ends_in_a_mesh_or_a_refusal(
 ) -> None:
     data = bytearray(a_3mf(one_object(BOX), {"Metadata/x.config": b"hello"}))
     data[at % len(data)] = to
-    try:
-        loaded(tmp_path_factory.mktemp("any"), bytes(data), "part.3mf")
-    except FileRefused as fault:
-        assert fault.code in REFUSALS
+
+    assert outcome(tmp_path_factory.mktemp("any"), bytes(data), "part.3mf") in {"mesh", *REFUSALS}
 
 
 def test_an_encrypted_or_strangely_packed_member_is_a_refusal(tmp_path: Path) -> None:

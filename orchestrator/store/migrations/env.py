@@ -1,11 +1,13 @@
 """Alembic's entry. It runs only on the connection that `orchestrator.store.schema` hands it."""
 
+from typing import Literal
+
 from alembic import context
 
 from orchestrator.store.tables import Instant, metadata
 
 
-def _render(kind: str, item: object, _context: object) -> str | bool:
+def _render(kind: str, item: object, _context: object) -> str | Literal[False]:
     """A revision must not change when our types do: an instant is written as what it is in the database."""
     if kind == "type" and isinstance(item, Instant):
         return "sa.DateTime(timezone=True)"

@@ -12,6 +12,7 @@ from pathlib import Path
 from aiohttp import ClientResponse, FormData
 from aiohttp.test_utils import TestClient, TestServer
 
+from monitoring.metrics import Metrics
 from orchestrator.domain.member import Member
 from tests.builders import a_member
 from tests.flow.home import Home, a_home
@@ -107,7 +108,7 @@ class Front:
 async def a_front(tmp_path: Path) -> AsyncIterator[Front]:
     async with a_home(tmp_path) as home:
         settings = WebSettings(base_url="http://127.0.0.1", secure_cookies=False)
-        server = TestServer(build(home.lab, settings))
+        server = TestServer(build(home.lab, settings, Metrics(home.store).exposition))
         await server.start_server()
         try:
             yield Front(home=home, server=server)
