@@ -44,7 +44,7 @@ from orchestrator.work.dbos import DbosWork
 from orchestrator.work.locks import FileLock, PostgresLock, ProcessLock, take_when_free
 from slicing.workshop import SandboxedWorkshop
 from web.app import build
-from web.security import Runner
+from web.runner import Runner
 from web.settings import WebSettings
 
 log = logging.getLogger("etabli")

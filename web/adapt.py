@@ -6,26 +6,22 @@ A body is JSON within the rules of RFC 8259: no NaN, no endless numbers, no dept
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import json
-from typing import Any, NoReturn
+from typing import Any
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
 from pydantic import BaseModel, ValidationError
 
-from orchestrator.domain.errors import Fault, Rejected, TooLarge
-from orchestrator.domain.event import Json
+from orchestrator.domain.errors import Fault, Rejected
 from orchestrator.ports import Remembered
-from web.errors import BadRequest, TooSlow, UnsupportedMedia, field_faults
-from web.keys import LAB, SETTINGS
+from web.bodies import read_json
+from web.errors import field_faults
+from web.keys import LAB
 from web.security import current
 from web.typed import Answer, Call, Route, Signature, signature_of
 
-BODY_BYTES_MAX = 256 * 1024
-DEPTH_MAX = 32
-DIGITS_MAX = 19
 KEY_CHARACTERS_MAX = 200
 
 
@@ -66,71 +62,13 @@ def _checked(model: type[BaseModel], values: dict[str, str], *, missing: bool = 
 
 
 async def _body(request: web.Request, model: type[BaseModel]) -> BaseModel:
-    raw = await _read(request)
+    raw, _value = await read_json(request)
     if not raw and not any(field.is_required() for field in model.model_fields.values()):
         return model()
-    if request.content_type != "application/json":
-        raise UnsupportedMedia("Send application/json.")
-    parsed(raw)
     try:
         return model.model_validate_json(raw)
     except ValidationError as wrong:
         raise field_faults(wrong) from wrong
-
-
-async def _read(request: web.Request) -> bytes:
-    chunks: list[bytes] = []
-    size = 0
-    try:
-        async with asyncio.timeout(request.app[SETTINGS].body_stall_seconds):
-            async for chunk in request.content.iter_chunked(64 * 1024):
-                size += len(chunk)
-                if size > BODY_BYTES_MAX:
-                    raise TooLarge(f"A body may have {BODY_BYTES_MAX} bytes.")
-                chunks.append(chunk)
-    except TimeoutError as error:
-        raise TooSlow("The body did not come.") from error
-    return b"".join(chunks)
-
-
-def parsed(raw: bytes) -> Json:
-    """The JSON value. Raises BadRequest for what is none, or is none that we take."""
-    try:
-        text = raw.decode("utf-8")
-        value: Json = json.loads(text, parse_constant=_refuse, parse_int=_int, object_pairs_hook=_once_each)
-    except (ValueError, RecursionError) as wrong:
-        raise BadRequest("The body is not JSON that we take.") from wrong
-    if _depth(value) > DEPTH_MAX or "\\u0000" in text:
-        raise BadRequest("The body is too deep, or holds a null character.")
-    return value
-
-
-def _refuse(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is no number in JSON")
-
-
-def _int(digits: str) -> int:
-    if len(digits.lstrip("-")) > DIGITS_MAX:
-        raise ValueError("a number of too many digits")
-    return int(digits)
-
-
-def _once_each(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
-    made = dict(pairs)
-    if len(made) != len(pairs):
-        raise ValueError("a name stands twice")
-    return made
-
-
-def _depth(value: Json) -> int:
-    deepest, level = 0, [value]
-    while level:
-        deepest += 1
-        if deepest > DEPTH_MAX:
-            break
-        inner = [v.values() if isinstance(v, dict) else v for v in level if isinstance(v, dict | list)]
-        level = [one for many in inner for one in many]
-    return deepest
 
 
 async def _answered(request: web.Request, route: Route, given: Given) -> web.StreamResponse:

@@ -18,7 +18,9 @@ from web.keys import SETTINGS
 from web.security import API_CSP, HEADERS, is_in, problem_response
 from web.settings import WebSettings
 
-LINGERING_SECONDS = 2.0  # how long the rest of a refused request is still read, so that its sender sees the answer
+LINGERING_SECONDS = (
+    2.0  # how long the rest of a refused request is still read, so that its sender sees the answer
+)
 
 
 class Runner(web.AppRunner):

@@ -12,14 +12,11 @@ from __future__ import annotations
 import hmac
 import logging
 import secrets
-from asyncio import Transport
 from ipaddress import ip_address, ip_network
-from typing import Any
 from urllib.parse import quote, urlsplit
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
-from aiohttp.web_protocol import RequestHandler
 
 from orchestrator.domain.errors import EtabliError, Forbidden, NotFound, TooLarge
 from orchestrator.domain.member import Member

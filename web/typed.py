@@ -91,11 +91,10 @@ class Route:
     status: int = 200
     idempotency: bool = False  # takes an Idempotency-Key
     upload: bool = False  # takes multipart/form-data with the field `file`; the handler reads it
-    identify: bool = (
-        True  # False: answers without asking who comes, so that it works while the database is away
-    )
     media_type: str = "application/json"  # of the answer
-    identify: bool = True  # False: a public row that works without knowing who asks, also when the store is down
+    identify: bool = (
+        True  # False: a public row that works without knowing who asks, also when the store is down
+    )
 
 
 PageHandler = Callable[[web.Request], Awaitable[web.StreamResponse]]
