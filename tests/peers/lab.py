@@ -11,7 +11,7 @@ import sys
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -144,6 +144,15 @@ class LabProcess:
             raise AssertionError(f"{await self.now(job)}\n{runs}\n{log}") from None
         return await self.now(job)
 
+    async def first_sight(self) -> None:
+        """Wait until its machine is online."""
+
+        async def online() -> bool:
+            machine = await self.store.read(lambda unit: unit.machine(self.machine.id))
+            return machine is not None and machine.link is Link.ONLINE
+
+        await wait_until(online, 30)
+
     async def clear_bed(self) -> None:
         await act.clear_bed(self.lab, self.tech, self.machine.id)
 
@@ -156,6 +165,16 @@ class LabProcess:
         return begun
 
 
+@asynccontextmanager
+async def standby_of(lab: LabProcess) -> AsyncIterator[LabProcess]:
+    """A second process on the same lab; killed at the end."""
+    standby = replace(lab, port=free_port(), _process=None)
+    try:
+        yield standby
+    finally:
+        await standby.kill()
+
+
 async def _once(content: bytes) -> AsyncIterator[bytes]:
     yield content
 
@@ -163,7 +182,7 @@ async def _once(content: bytes) -> AsyncIterator[bytes]:
 @asynccontextmanager
 async def lab_process(data: Path, octoprint: OctoPrintServer, url: str = "") -> AsyncIterator[LabProcess]:
     """A lab with one OctoPrint, not yet started; killed at the end."""
-    data.mkdir(parents=True, exist_ok=True)
+    await asyncio.to_thread(data.mkdir, parents=True, exist_ok=True)
     url = url or f"sqlite+aiosqlite:///{data / 'etabli.db'}"
     await migrate(url)
     clock = SystemClock()

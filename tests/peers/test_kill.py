@@ -10,7 +10,7 @@ import pytest
 from orchestrator.domain.run import RunState
 from orchestrator.flow import act
 from tests.conftest import OctoPrints
-from tests.peers.lab import LabProcess, lab_process
+from tests.peers.lab import LabProcess, lab_process, standby_of
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -87,4 +87,41 @@ async def test_octoprint_killed_in_mid_print_leaves_no_trace_so_a_person_decides
         await lab.start()
         await lab.becomes(job, "done")
         assert sorted(lab.starts().values()) == [1, 1]
+        await paid_once(lab, job.id)
+
+
+async def test_on_postgresql_a_fleet_process_of_its_own_hears_what_a_person_decides_elsewhere(
+    octoprints: OctoPrints, postgres_url: str, tmp_path: Path
+) -> None:
+    octoprint = await octoprints()
+    async with lab_process(tmp_path / "lab", octoprint, postgres_url) as lab:
+        job = await lab.job()
+        await lab.start(crash_at="start_sent")
+        await lab.dies()
+        await lab.start()
+        await lab.becomes(job, "unclear")
+        (run,) = await lab.runs(job)
+        await act.decide_run(lab.lab, lab.tech, run.id, act.Verdict.NEVER_STARTED)
+        await lab.clear_bed()
+        await lab.becomes(job, "done")
+        assert list(lab.starts().values()) == [1]
+        await paid_once(lab, job.id)
+
+
+async def test_of_two_fleet_processes_for_one_site_only_one_is_active(
+    octoprints: OctoPrints, postgres_url: str, tmp_path: Path
+) -> None:
+    octoprint = await octoprints()
+    async with (
+        lab_process(tmp_path / "lab", octoprint, postgres_url) as lab,
+        standby_of(lab) as standby,
+    ):
+        await lab.start()
+        await lab.first_sight()
+        await standby.start()
+        job = await lab.job()
+        await lab.becomes(job, "running")
+        await lab.kill()
+        await lab.becomes(job, "done")
+        assert list(lab.starts().values()) == [1]
         await paid_once(lab, job.id)

@@ -124,7 +124,5 @@ def corpus() -> Path:
     beside = Path(__file__).resolve().parents[3] / "shared" / "corpus" / "stl"
     folder = Path(os.environ.get("ETABLI_CORPUS_STL", str(beside)))
     if not folder.is_dir():
-        pytest.skip(
-            "SKIPPED ALOUD: no real models beside the clone, and ETABLI_CORPUS_STL is not set"
-        )
+        pytest.skip("SKIPPED ALOUD: no real models beside the clone, and ETABLI_CORPUS_STL is not set")
     return folder

@@ -18,7 +18,7 @@ from slicing.faults import FileRefused, SlicerUnavailable
 from slicing.limits import MESH, MIB, Limits
 from slicing.profile import PrintProfile
 from slicing.sandbox import Backend, Sandbox
-from tests.slicing.shapes import a_ball, a_box, an_analyser, binary_stl, model_xml, a_3mf, written
+from tests.slicing.shapes import a_3mf, a_ball, a_box, an_analyser, binary_stl, model_xml, written
 
 NORMAL = PrintProfile.resolve("mk3s")
 QUICK = Limits(address_space_bytes=1024 * MIB, cpu_seconds=5, wall_seconds=10)
