@@ -35,6 +35,7 @@ from orchestrator.flow.fleet import Fleet
 from orchestrator.flow.lab import Lab, Limits, Workbench
 from orchestrator.flow.prepare import prepare_work, start_missing
 from orchestrator.flow.submit import analyse_work
+from orchestrator.flow.supervise import NotOurTurn
 from orchestrator.ports import Accident, Clock, Driver
 from orchestrator.settings import Settings, read_settings
 from orchestrator.store.files import DiskFiles
@@ -51,6 +52,7 @@ log = logging.getLogger("etabli")
 
 ALL_ROLES = frozenset({"web", "worker", "fleet"})
 LOG_FORMAT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
+LOCK_SECONDS = 5
 MEND_SECONDS = 60
 SWEEP_SECONDS = 6 * 3600
 ORPHAN_SECONDS = 24 * 3600
@@ -151,13 +153,28 @@ async def _listen(runner: Runner, settings: Settings) -> None:
 
 
 async def _fleet(lab: Lab, settings: Settings) -> None:
-    """The machines of this site, once no other process has them."""
-    lock = _fleet_lock(settings)
-    await take_when_free(lock, lab.clock)
-    try:
-        await Fleet(lab, _driver_maker(lab.clock), _accident()).run()
-    finally:
-        await lock.release()
+    """The machines of this site, once no other process has them, and for as long as the lock is ours."""
+    while True:
+        lock = _fleet_lock(settings)
+        await take_when_free(lock, lab.clock)
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(Fleet(lab, _driver_maker(lab.clock), _accident()).run())
+                group.create_task(_keep(lock, lab.clock))
+        except* (_LockLost, NotOurTurn):
+            log.error("the fleet of %s is another process's now; waiting", settings.site)
+        finally:
+            await lock.release()
+
+
+class _LockLost(Exception):
+    """The system gave our lock away."""
+
+
+async def _keep(lock: ProcessLock, clock: Clock) -> None:
+    while await lock.held():
+        await clock.sleep(LOCK_SECONDS)
+    raise _LockLost
 
 
 def _fleet_lock(settings: Settings) -> ProcessLock:

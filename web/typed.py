@@ -16,7 +16,7 @@ from typing import Any, Generic, TypeVar, get_type_hints
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict
 
-from orchestrator.domain.member import Member, Permission
+from orchestrator.domain.member import Permission
 from orchestrator.flow.lab import Lab
 from web.identity import Caller
 
@@ -69,15 +69,14 @@ class Call:
 
     request: web.Request
     lab: Lab
-    route: Route
     caller: Caller | None  # None only on public routes
 
     @property
-    def member(self) -> Member:
-        """The member that the flow sees, on a route that is not public."""
+    def who(self) -> Caller:
+        """The caller of a route that is not public."""
         if self.caller is None:
             raise LookupError("a public route has no caller")
-        return self.caller.acting(self.route.permission)
+        return self.caller
 
 
 @dataclass(frozen=True, kw_only=True)

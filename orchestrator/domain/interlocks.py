@@ -62,6 +62,10 @@ def _link(machine: Machine, _run: Run) -> Refusal | None:
 INTERLOCKS: tuple[Interlock, ...] = (_machine, _state, _bed, _person, _kept, _link)
 
 
-def check(machine: Machine, run: Run) -> tuple[Refusal, ...]:
+def check(machine: Machine, run: Run, hold_stands: bool) -> tuple[Refusal, ...]:
     """Every interlock that forbids this start; an empty tuple means it may be sent, once."""
-    return tuple(no for interlock in INTERLOCKS if (no := interlock(machine, run)) is not None)
+    noes = tuple(no for interlock in INTERLOCKS if (no := interlock(machine, run)) is not None)
+    return noes if hold_stands else (*noes, _NO_HOLD)
+
+
+_NO_HOLD = Refusal(rule="hold", reason="The job's maximum price is not set aside.", until=Until.PERSON)

@@ -28,6 +28,12 @@ async def terms(unit: Unit, job: Job) -> tuple[Quote, Tariff]:
     return quote, tariff
 
 
+async def hold_stands(unit: Unit, job: Job) -> bool:
+    """Is the maximum price of the job's quote set aside? Nothing starts without it."""
+    quote, _tariff = await terms(unit, job)
+    return await unit.held_for(quote.id) == quote.hold.cents
+
+
 async def settle_job(unit: Unit, job: Job, usage: Usage, cause: Cause | None, at: datetime) -> Bill:
     """Capture min(actual, hold) and release the rest, once: the ledger refuses a second capture of the same
     quote."""

@@ -86,14 +86,14 @@ class Fleet:
         while True:
             try:
                 events = await self._news(seen)
+                if any(event.topic == "machine.added" for event in events):
+                    await self._add_machines(group)
             except Unavailable as down:
                 log.warning("the fleet waits for the database: %s", down)
                 await self._lab.clock.sleep(DATABASE_REST_SECONDS)
                 continue
             for event in events:
                 seen = event.seq
-                if event.topic == "machine.added":
-                    await self._add_machines(group)
                 self._pass_on(event)
 
     async def _news(self, seen: int) -> Sequence[Event]:

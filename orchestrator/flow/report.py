@@ -32,7 +32,9 @@ async def file_of(lab: Lab, who: Member, file_id: UUID) -> File:
 
 
 async def files_of(lab: Lab, who: Member) -> Sequence[File]:
-    return await lab.store.read(lambda unit: unit.files(who.id))
+    """One's own, newest first; what was refused is not kept in view."""
+    files = await lab.store.read(lambda unit: unit.files(who.id))
+    return [file for file in files if not file.refusals]
 
 
 async def quote_of(lab: Lab, who: Member, quote_id: UUID) -> Quote:

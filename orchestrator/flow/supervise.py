@@ -39,6 +39,7 @@ from orchestrator.domain.job import Job
 from orchestrator.domain.machine import WORKING, Activity, Bed, Link
 from orchestrator.domain.matching import Refusal
 from orchestrator.domain.run import BEFORE_START, MAYBE_ON_METAL, Cause, Run, RunEvent, RunState
+from orchestrator.flow.bill import hold_stands
 from orchestrator.flow.finish import end_run
 from orchestrator.flow.lab import Lab
 from orchestrator.flow.moves import change_machine, move_run, set_bed
@@ -159,8 +160,10 @@ class Supervisor:
             if run is not None and run.state in BEFORE_START:
                 await self._give_back(run, f"The machine was lost before the start: {why.detail}")
             await self._tell(link, Activity.UNKNOWN, why.detail)
-        except Unavailable as down:
-            log.warning("machine %s: the database is down too: %s", self._machine_id, down)
+        except (
+            EtabliError
+        ) as worse:  # the database is away, or a person was faster: said again at the next try
+            log.warning("machine %s: %s", self._machine_id, worse)
 
     async def _attend(self) -> None:
         while not self._inbox.empty():
@@ -329,7 +332,7 @@ class Supervisor:
             machine, job = await unit.machine(self._machine_id), await unit.job(run.job_id)
             if machine is None or job is None or job.cancel_requested:
                 return None, ()
-            refusals = check(machine, run)
+            refusals = check(machine, run, await hold_stands(unit, job))
             if refusals:
                 return None, refusals
             at = self._lab.clock.now()

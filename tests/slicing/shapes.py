@@ -33,7 +33,8 @@ def a_box(x: float = 20, y: float = 20, z: float = 20) -> Mesh:
 
 
 def moved(triangles: Mesh, x: float, y: float, z: float) -> Mesh:
-    return triangles + np.array([x, y, z])
+    result: Mesh = triangles + np.array([x, y, z])
+    return result
 
 
 def a_ball(rings: int, radius: float = 20) -> Mesh:

@@ -70,7 +70,7 @@ def test_an_honest_box_is_the_same_box_in_every_format(tmp_path: Path, kind: str
     analysis = loaded(tmp_path, data, "any name at all").analysis
 
     assert (analysis.kind, analysis.triangles, analysis.bytes) == (kind, 12, len(data))
-    assert analysis.size_mm == (20, 30, 10)
+    assert analysis.size_mm == (20.0, 30.0, 10.0)
     assert analysis.volume_mm3 == pytest.approx(6000)
     assert analysis.area_mm2 == pytest.approx(2200)
     assert (analysis.watertight, analysis.open_edges, analysis.bodies) == (True, 0, 1)
