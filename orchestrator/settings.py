@@ -12,7 +12,7 @@ from pathlib import Path
 from orchestrator.domain.errors import Misconfigured
 
 PREFIX = "ETABLI_"
-NOT_SETTINGS = frozenset({"ETABLI_TEST_BUILD", "ETABLI_CRASH_AT"})
+NOT_SETTINGS = frozenset({"ETABLI_TEST_BUILD", "ETABLI_CRASH_AT", "ETABLI_DAY_SEEDS"})
 """Variables of the test rig and the launcher, read elsewhere."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +19,8 @@ from orchestrator.ports import Unit
 from tests.day.day import Day, all_events
 from tests.flow.home import START_CENTS, a_home
 
-SEEDS = range(50)
+SEEDS = range(int(os.environ.get("ETABLI_DAY_SEEDS", "12")))
+"""Every run lives a dozen days; `ETABLI_DAY_SEEDS=50 ./etabli test tests/day` lives fifty."""
 
 
 @pytest.mark.parametrize("seed", SEEDS)
