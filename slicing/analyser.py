@@ -218,6 +218,9 @@ class Analyser:
         except OSError as error:
             mine.close()
             raise SlicerUnavailable("the analyser cannot be started", str(error)) from error
+        except asyncio.CancelledError:
+            mine.close()  # a child born meanwhile finds its other end closed and ends
+            raise
         finally:
             theirs.close()
         zygote = _Zygote(process=process, control=mine)

@@ -12,6 +12,7 @@ import contextlib
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -183,39 +184,74 @@ def _bubblewrap_works() -> bool:
 
 
 async def _run_group(command: Sequence[str], limits: Limits) -> Outcome:
-    try:
-        process = await asyncio.create_subprocess_exec(
-            *command,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            env=_ENVIRONMENT,
-            start_new_session=True,
-        )
-    except OSError as error:
-        raise SlicerUnavailable(f"cannot start {command[0]}", str(error)) from error
+    process, ours = _born(command)
+    # No await may stand between the birth of the group and this try: a cancellation there would leave it alive.
     output, timed_out = bytearray(), False
     try:
         async with asyncio.timeout(limits.wall_seconds):
-            await _drain(process, output, limits.output_bytes)
-            await process.wait()
+            await _drain(ours, output, limits.output_bytes)
+            await _ended(process.pid)
     except TimeoutError:
         timed_out = True
     finally:
+        # Before anybody reaps the leader: until then its number cannot belong to another group.
         kill_group(process.pid)
-        await process.wait()
-    code = process.returncode if process.returncode is not None else -signal.SIGKILL
-    return Outcome(returncode=code, output=output.decode("utf-8", "replace"), timed_out=timed_out)
+        ours.close()
+        await _ended(process.pid)
+        process.wait()
+    return Outcome(
+        returncode=process.returncode, output=output.decode("utf-8", "replace"), timed_out=timed_out
+    )
 
 
-async def _drain(process: asyncio.subprocess.Process, output: bytearray, limit: int) -> None:
+def _born(command: Sequence[str]) -> tuple[subprocess.Popen[bytes], socket.socket]:
+    """Start a group of its own; returns it with the end of the socket that both its streams write to."""
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    with theirs:
+        try:
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=theirs.fileno(),
+                stderr=subprocess.STDOUT,
+                env=_ENVIRONMENT,
+                start_new_session=True,
+            )
+        except OSError as error:
+            ours.close()
+            raise SlicerUnavailable(f"cannot start {command[0]}", str(error)) from error
+    return process, ours
+
+
+async def _ended(pid: int) -> None:
+    """Wait until a child of ours has ended, without reaping it."""
+    loop = asyncio.get_running_loop()
+    ended: asyncio.Future[None] = loop.create_future()
+    descriptor = os.pidfd_open(pid)
+    try:
+        loop.add_reader(descriptor, _tell, ended)
+        await ended
+    finally:
+        loop.remove_reader(descriptor)
+        os.close(descriptor)
+
+
+def _tell(ended: asyncio.Future[None]) -> None:
+    if not ended.done():  # a readable descriptor is reported until it is removed
+        ended.set_result(None)
+
+
+async def _drain(source: socket.socket, output: bytearray, limit: int) -> None:
     """Keep the first and the last of what it says: the first shows what it did, the last why it stopped."""
-    assert process.stdout is not None
-    half = limit // 2
-    while chunk := await process.stdout.read(16 * 1024):
-        output += chunk
-        if len(output) > limit:
-            del output[half : len(output) - half]
+    loop, half = asyncio.get_running_loop(), limit // 2
+    with contextlib.suppress(
+        ConnectionResetError
+    ):  # the group ended with words of ours unread: an end as well
+        while chunk := await loop.sock_recv(source, 16 * 1024):
+            output += chunk
+            if len(output) > limit:
+                del output[half : len(output) - half]
 
 
 def kill_group(pid: int) -> None:

@@ -153,6 +153,21 @@ async def test_cancelling_kills_the_whole_process_group(backend: Backend) -> Non
     assert await gone(mark)
 
 
+@pytest.mark.parametrize("turns", range(6))
+async def test_cancelling_in_the_first_moments_leaves_nothing_either(turns: int) -> None:
+    mark = f"33{os.getpid()}{turns}"
+    command = ["/bin/sh", "-c", f"sleep {mark} & sleep {mark}; true"]
+    task = asyncio.get_running_loop().create_task(a_caged("rlimits").run(command, limits=QUICK))
+    for _ in range(turns):
+        await asyncio.sleep(0)
+
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+    assert await gone(mark)
+
+
 async def test_endless_output_is_cut_and_costs_us_no_memory() -> None:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
