@@ -64,12 +64,18 @@ async def _follow(
                 await _send(response, event)
             seen = events[-1].seq
         seen = max(seen, head)
-        try:
-            async with asyncio.timeout(heartbeat):
-                await lab.store.feed.wait(seen)
-        except TimeoutError:
-            if not await _still(request, caller):
-                return
+        if not await _woken(lab, seen, closing, heartbeat) and not await _still(request, caller):
+            return
+
+
+async def _woken(lab: Lab, seen: int, closing: asyncio.Event, seconds: float) -> bool:
+    """Wait for more of the log, for the end of the application, or for so long; False: nothing came."""
+    async with asyncio.TaskGroup() as group:
+        waits = [group.create_task(lab.store.feed.wait(seen)), group.create_task(closing.wait())]
+        done, _ = await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        for wait in waits:
+            wait.cancel()
+    return bool(done)
 
 
 async def _still(request: web.Request, caller: Caller | None) -> bool:

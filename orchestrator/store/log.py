@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import bindparam, delete, func, or_, select, update
+from sqlalchemy import and_, bindparam, delete, func, or_, select, update
 
 from orchestrator.domain.event import Event
 from orchestrator.ports import Remembered
@@ -19,6 +19,9 @@ REMEMBERED_FOR = timedelta(hours=72)
 _EVENT = Shape(Event)
 _e = tables.event.c
 _HEAD = select(func.max(_e.seq))
+_OF_A_MACHINE_ALONE = and_(
+    _e.member_id.is_(None), _e.machine_id.is_not(None), _e.job_id.is_(None), _e.run_id.is_(None)
+)
 _REMEMBERED = Shape(Remembered)
 _i = tables.idempotency.c
 _BY_KEY = select(*columns_of(tables.idempotency, _REMEMBERED.names)).where(
@@ -45,7 +48,10 @@ class Log(UnitBase):
         member_id: UUID | None = None,
         job_id: UUID | None = None,
     ) -> Sequence[Event]:
-        """Events past `after`, ascending. With a member: theirs, and those that are about no member at all."""
+        """Events past `after`, ascending. With a member: theirs, and those of machines that belong to no member.
+
+        What is about a job, a run or money but names no member is for the staff alone.
+        """
         await self._flush_if_any()
         statement = (
             select(*columns_of(tables.event, _EVENT.names))
@@ -54,7 +60,7 @@ class Log(UnitBase):
             .limit(limit)
         )
         if member_id is not None:
-            statement = statement.where(or_(_e.member_id == member_id, _e.member_id.is_(None)))
+            statement = statement.where(or_(_e.member_id == member_id, _OF_A_MACHINE_ALONE))
         if job_id is not None:
             statement = statement.where(_e.job_id == job_id)
         return [_EVENT.value(row) for row in await self._all(statement)]

@@ -186,9 +186,9 @@ class Purse(UnitBase):
     async def _wallet_faults(self, expected: dict[UUID, list[int]]) -> list[str]:
         stored = {row.account_id: [row.posted, row.held] for row in await self._all(_WALLETS)}
         return [
-            f"the wallet of account {account} says {stored.get(account, [0, 0])}, its postings {expected.get(account, [0, 0])}"
+            f"the wallet of account {account} says {says}, its postings {should_say}"
             for account in sorted(stored.keys() | expected.keys())
-            if stored.get(account, [0, 0]) != expected.get(account, [0, 0])
+            if (says := stored.get(account, [0, 0])) != (should_say := expected.get(account, [0, 0]))
         ]
 
 

@@ -97,7 +97,9 @@ async def _version(engine: AsyncEngine) -> str | None:
 
 async def _upgrade_alone(connection: AsyncConnection) -> None:
     """Upgrade in one transaction that no other start can share; the second finds nothing left to do."""
-    await connection.begin()  # SQLite's write lock is taken here, before Alembic, which is not made for two at once
+    await (
+        connection.begin()
+    )  # SQLite's write lock is taken here, before Alembic, which is not made for two at once
     if connection.dialect.name == "postgresql":
         await connection.execute(_LOCK)
     await connection.run_sync(_upgrade)

@@ -130,6 +130,7 @@ class SqlStore:
         async with self._lane(), self._engines.writer.connect() as connection:
             unit = SqlUnit(connection, writes=True)
             async with _rolled_back_on_error(connection):
+                await connection.begin()  # SQLite's write lock first: `work` does not run in vain
                 result = await _within(work, unit)
                 head = await unit.flush()
                 await _to_its_end(self._commit(connection, head))

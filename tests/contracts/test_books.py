@@ -14,7 +14,13 @@ from uuid import UUID, uuid4
 import hypothesis.strategies as st
 import pytest
 from hypothesis import HealthCheck, settings
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import IntegrityError
 
@@ -257,7 +263,7 @@ def _any_steps(url: str, examples: int, steps: int) -> None:
         pass
 
     Here.url = url
-    run_state_machine_as_test(  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(
         Here,
         settings=settings(
             max_examples=examples,
@@ -278,7 +284,9 @@ def by_hand(url: str, *, triggers: bool = True) -> Iterator[Any]:
     try:
         with engine.begin() as connection:
             if not triggers and engine.dialect.name == "sqlite":
-                names = connection.execute(text("SELECT name FROM sqlite_master WHERE type = 'trigger'")).scalars()
+                names = connection.execute(
+                    text("SELECT name FROM sqlite_master WHERE type = 'trigger'")
+                ).scalars()
                 for name in list(names):
                     connection.execute(text(f"DROP TRIGGER {name}"))
             elif not triggers:
@@ -335,7 +343,9 @@ async def test_the_database_refuses_to_change_or_delete_history(
         "DELETE FROM wallet",
     ],
 )
-async def test_verify_finds_what_was_changed_behind_its_back(url: str, open_store: OpenStore, harm: str) -> None:
+async def test_verify_finds_what_was_changed_behind_its_back(
+    url: str, open_store: OpenStore, harm: str
+) -> None:
     store = await open_store()
     await a_little_history(store)
     assert await store.verify() == ()
@@ -346,7 +356,9 @@ async def test_verify_finds_what_was_changed_behind_its_back(url: str, open_stor
     assert await store.verify() != ()
 
 
-async def test_verify_finds_an_entry_that_moved_in_time_and_one_that_is_gone(url: str, open_store: OpenStore) -> None:
+async def test_verify_finds_an_entry_that_moved_in_time_and_one_that_is_gone(
+    url: str, open_store: OpenStore
+) -> None:
     store = await open_store()
     await a_little_history(store)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -27,7 +27,7 @@ class CountingClock(SystemClock):
 
     def __init__(self) -> None:
         self.sleeps: list[float] = []
-        self.on_sleep = lambda: None
+        self.on_sleep: Callable[[], object] = lambda: None
 
     async def sleep(self, seconds: float) -> None:
         self.sleeps.append(seconds)

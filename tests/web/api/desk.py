@@ -161,7 +161,7 @@ async def a_desk(tmp_path: Path, limits: Limits | None = None, **settings: Any) 
     scratch.mkdir()
     async with a_home(scratch) as home:
         lab = _on_disk(home, files, limits or Limits())
-        given = {"base_url": "http://127.0.0.1", "secure_cookies": False} | settings
+        given: dict[str, Any] = {"base_url": "http://127.0.0.1", "secure_cookies": False} | settings
         app = build(lab, WebSettings(**given), Metrics(lab.store).exposition)
         runner = Runner(app, shutdown_seconds=1.0)
         await runner.setup()

@@ -12,6 +12,7 @@ import pytest
 import pytest_asyncio
 import schemathesis
 from schemathesis import checks
+from schemathesis.core.result import Ok
 
 from orchestrator.domain.member import Role
 from tests.web.api.desk import Client, Desk, a_desk
@@ -30,6 +31,8 @@ def walk(document: dict[str, Any], client: Client) -> int:
     sent = 0
     schema = schemathesis.openapi.from_dict(document)
     for found in schema.get_all_operations():
+        if not isinstance(found, Ok):
+            raise found.err()
         operation = found.ok()
 
         @hypothesis.seed(20260302)
