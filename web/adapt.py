@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+from contextlib import suppress
 from typing import Any
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
 from pydantic import BaseModel, ValidationError
 
-from orchestrator.domain.errors import Fault, Rejected
+from orchestrator.domain.errors import Conflict, Fault, Rejected
 from orchestrator.ports import Remembered
 from web.bodies import read_json
 from web.errors import field_faults
@@ -111,7 +112,8 @@ async def _once(request: web.Request, route: Route, given: Given, key: str) -> w
     if isinstance(response, web.Response) and isinstance(response.body, bytes):
         answer = Remembered(fingerprint=fingerprint, status=response.status, body=json.loads(response.body))
         now = lab.clock.now()
-        await lab.store.write(lambda unit: unit.remember(principal, operation, key, answer, now))
+        with suppress(Conflict):  # the same question at the same moment has been remembered: one answer is enough
+            await lab.store.write(lambda unit: unit.remember(principal, operation, key, answer, now))
     return response
 
 

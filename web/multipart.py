@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import asyncio
 import unicodedata
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import TypeVar
 
 from aiohttp import BodyPartReader, MultipartReader, web
 from aiohttp.http_exceptions import HttpProcessingError
@@ -30,6 +31,7 @@ ENVELOPE_BYTES = 64 * 1024  # boundaries, part headers and small fields beside t
 NAME_CHARACTERS_MAX = 120
 FIELD = "file"
 NAMELESS = "model"
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +61,7 @@ async def upload_of(request: web.Request) -> AsyncIterator[Upload]:
         with _Border():
             reader = await request.multipart()
             part = await _file_part(reader, pace)
-            yield Upload(name=display_name(part.filename or ""), chunks=_chunks(part, pace))
+            yield Upload(name=display_name(part.filename or ""), chunks=_chunks(reader, part, pace))
     finally:
         sending[member_id] -= 1
         if not sending[member_id]:
@@ -98,13 +100,23 @@ class _Pace:
         self._since = asyncio.get_running_loop().time()
 
     async def read(self, part: BodyPartReader) -> bytes:
-        try:
-            async with asyncio.timeout(self._stall_seconds):
-                chunk = await part.read_chunk(READ_BYTES)
-        except TimeoutError as error:
-            raise TooSlow("The upload stopped.") from error
+        chunk = await self._in_time(part.read_chunk(READ_BYTES))
         self._count(len(chunk))
         return chunk
+
+    async def next(self, reader: MultipartReader) -> BodyPartReader | None:
+        """The next part; None after the last."""
+        part = await self._in_time(reader.next())
+        if part is not None and not isinstance(part, BodyPartReader):
+            raise BadRequest("Parts within parts are not taken.")
+        return part
+
+    async def _in_time(self, reading: Awaitable[T]) -> T:
+        try:
+            async with asyncio.timeout(self._stall_seconds):
+                return await reading
+        except TimeoutError as error:
+            raise TooSlow("The upload stopped.") from error
 
     def _count(self, size: int) -> None:
         now = asyncio.get_running_loop().time()
@@ -119,11 +131,9 @@ async def _file_part(reader: MultipartReader, pace: _Pace) -> BodyPartReader:
     """The part named `file`; the fields before it are read over and ignored."""
     skipped = 0
     for _ in range(PARTS_MAX):
-        part = await reader.next()
+        part = await pace.next(reader)
         if part is None:
             break
-        if not isinstance(part, BodyPartReader):
-            raise BadRequest("Parts within parts are not taken.")
         if part.name == FIELD:
             return part
         while chunk := await pace.read(part):
@@ -137,12 +147,18 @@ async def _file_part(reader: MultipartReader, pace: _Pace) -> BodyPartReader:
     )
 
 
-async def _chunks(part: BodyPartReader, pace: _Pace) -> AsyncIterator[bytes]:
+async def _chunks(reader: MultipartReader, part: BodyPartReader, pace: _Pace) -> AsyncIterator[bytes]:
+    """The file's bytes; it ends only when the whole body was there, to its closing boundary."""
     with _Border():
         while chunk := await pace.read(part):
             yield chunk
-        if not part.at_eof():
-            raise BadRequest("The upload was cut.")
+        for _ in range(PARTS_MAX):
+            further = await pace.next(reader)
+            if further is None:
+                return
+            while await pace.read(further):
+                pass
+        raise BadRequest("There are too many parts.")
 
 
 def display_name(sent: str) -> str:

@@ -55,8 +55,9 @@ async def _follow(
     caller: Caller | None,
     seen: int,
 ) -> None:
-    heartbeat = request.app[SETTINGS].heartbeat_seconds
-    closing = request.app[CLOSING]
+    heartbeat, closing = request.app[SETTINGS].heartbeat_seconds, request.app[CLOSING]
+    loop = asyncio.get_running_loop()
+    looked = loop.time()
     while response.is_connected() and not closing.is_set():
         head = await report.head(lab)
         while events := await report.events(lab, who, seen):
@@ -64,25 +65,31 @@ async def _follow(
                 await _send(response, event)
             seen = events[-1].seq
         seen = max(seen, head)
-        if not await _woken(lab, seen, closing, heartbeat) and not await _still(request, caller):
-            return
+        await _woken(lab, seen, closing, heartbeat)
+        if loop.time() - looked >= heartbeat:
+            looked = loop.time()
+            if not await _still(request, caller):
+                return
 
 
-async def _woken(lab: Lab, seen: int, closing: asyncio.Event, seconds: float) -> bool:
-    """Wait for more of the log, for the end of the application, or for so long; False: nothing came."""
+async def _woken(lab: Lab, seen: int, closing: asyncio.Event, seconds: float) -> None:
+    """Wait for more of the log, for the end of the application, or for so long."""
     async with asyncio.TaskGroup() as group:
         waits = [group.create_task(lab.store.feed.wait(seen)), group.create_task(closing.wait())]
-        done, _ = await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         for wait in waits:
             wait.cancel()
-    return bool(done)
 
 
 async def _still(request: web.Request, caller: Caller | None) -> bool:
-    """Is the session that opened this stream still good?"""
-    if caller is None or not caller.by_cookie:
-        return True
-    return await request.app[DOORMAN].by_session(caller.session_secret) is not None
+    """Is the session or the token that opened this stream still good?"""
+    doorman = request.app[DOORMAN]
+    if caller is None:
+        return False
+    if caller.by_cookie:
+        return await doorman.by_session(caller.session_secret) is not None
+    text = request.headers.get("Authorization", "").partition(" ")[2]
+    return await doorman.by_token(text.strip()) is not None
 
 
 async def _send(response: EventSourceResponse, event: Event) -> None:

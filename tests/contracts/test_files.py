@@ -63,7 +63,15 @@ def aged(path: Path, seconds: int) -> None:
 
 @pytest.mark.parametrize(
     "sizes",
-    [(), (0,), (1,), (3, 5, 7), (WRITE_AT_ONCE_BYTES,), (WRITE_AT_ONCE_BYTES - 1, 2), (3 * WRITE_AT_ONCE_BYTES + 1,)],
+    [
+        (),
+        (0,),
+        (1,),
+        (3, 5, 7),
+        (WRITE_AT_ONCE_BYTES,),
+        (WRITE_AT_ONCE_BYTES - 1, 2),
+        (3 * WRITE_AT_ONCE_BYTES + 1,),
+    ],
 )
 async def test_received_bytes_lie_under_their_hash_and_nobody_may_write_them(
     files: DiskFiles, tmp_path: Path, sizes: Sequence[int]
@@ -91,7 +99,9 @@ async def test_the_same_bytes_twice_are_one_file(files: DiskFiles, tmp_path: Pat
 async def test_many_at_once_do_not_mix(files: DiskFiles, tmp_path: Path) -> None:
     contents = [bytes([number % 10]) * 1000 for number in range(30)]
 
-    stored = await asyncio.gather(*(files.receive(chunks(c[:500], c[500:]), limit_bytes=LARGE) for c in contents))
+    stored = await asyncio.gather(
+        *(files.receive(chunks(c[:500], c[500:]), limit_bytes=LARGE) for c in contents)
+    )
 
     assert [one.sha256 for one in stored] == [sha256(content) for content in contents]
     assert len(everything(tmp_path)) == 10
@@ -125,7 +135,9 @@ async def test_an_upload_that_is_cut_off_leaves_nothing(files: DiskFiles, tmp_pa
 
 
 @pytest.mark.parametrize("size", [0, 1000, 2 * WRITE_AT_ONCE_BYTES])
-async def test_an_upload_that_is_cancelled_leaves_nothing(files: DiskFiles, tmp_path: Path, size: int) -> None:
+async def test_an_upload_that_is_cancelled_leaves_nothing(
+    files: DiskFiles, tmp_path: Path, size: int
+) -> None:
     reached = asyncio.Event()
 
     async def stuck() -> AsyncIterator[bytes]:
@@ -143,7 +155,9 @@ async def test_an_upload_that_is_cancelled_leaves_nothing(files: DiskFiles, tmp_
     assert everything(tmp_path) == []
 
 
-async def test_cancelled_at_any_moment_it_is_either_whole_or_not_there(files: DiskFiles, tmp_path: Path) -> None:
+async def test_cancelled_at_any_moment_it_is_either_whole_or_not_there(
+    files: DiskFiles, tmp_path: Path
+) -> None:
     content = b"y" * (2 * WRITE_AT_ONCE_BYTES)
     for turns in range(12):
         async with asyncio.TaskGroup() as tasks:
@@ -182,16 +196,24 @@ async def test_a_disk_that_is_nearly_full_takes_nothing_more(tmp_path: Path) -> 
 
 
 async def test_a_scratch_directory_is_gone_with_its_task(files: DiskFiles, tmp_path: Path) -> None:
-    with pytest.raises(CutOff):
+    made: list[Path] = []
+
+    async def task() -> None:
         async with files.scratch() as directory:
+            made.append(directory)
             (directory / "out.gcode").write_text("G28")
             raise CutOff
 
-    assert not directory.exists()
+    with pytest.raises(CutOff):
+        await task()
+
+    assert [directory.exists() for directory in made] == [False]
     assert everything(tmp_path) == []
 
 
-async def test_the_sweep_takes_old_orphans_and_half_files_and_nothing_else(files: DiskFiles, tmp_path: Path) -> None:
+async def test_the_sweep_takes_old_orphans_and_half_files_and_nothing_else(
+    files: DiskFiles, tmp_path: Path
+) -> None:
     known = await files.receive(chunks(b"a row names it"), limit_bytes=LARGE)
     orphan = await files.receive(chunks(b"no row names it"), limit_bytes=LARGE)
     young = await files.receive(chunks(b"its row is being written"), limit_bytes=LARGE)
@@ -264,7 +286,9 @@ def _place(calls: Sequence[str], pattern: str, after: int = -1) -> int:
     raise AssertionError(f"{pattern} does not come after call {after} of:\n" + "\n".join(calls))
 
 
-async def test_file_name_directory_and_row_are_on_disk_in_this_order_before_the_answer(tmp_path: Path) -> None:
+async def test_file_name_directory_and_row_are_on_disk_in_this_order_before_the_answer(
+    tmp_path: Path,
+) -> None:
     strace = shutil.which("strace")
     if strace is None:
         missing("strace is not installed")
@@ -274,14 +298,18 @@ async def test_file_name_directory_and_row_are_on_disk_in_this_order_before_the_
     command += ["-e", "trace=fsync,fdatasync,rename,renameat,renameat2,mkdir,mkdirat,write"]
     command += [sys.executable, "-c", _UPLOAD, url, str(tmp_path / "files")]
 
-    done = await asyncio.to_thread(subprocess.run, command, cwd=ROOT, capture_output=True, timeout=60, check=False)
+    done = await asyncio.to_thread(
+        subprocess.run, command, cwd=ROOT, capture_output=True, timeout=60, check=False
+    )
     if done.returncode != 0 and b"ptrace" in done.stderr:
         missing("strace may not trace here")
 
     assert done.stdout == b"201 Created", done.stderr.decode()
     calls, digest = _calls(trace), sha256(b"solid cube")
     bytes_synced = _place(calls, r"fsync\(\d+<\S*/quarantine/half-\w+>\) += 0")
-    renamed = _place(calls, rf"rename\w*\(.*half-.*blobs/{digest[:2]}/{digest[2:4]}/{digest}\".*= 0", bytes_synced)
+    renamed = _place(
+        calls, rf"rename\w*\(.*half-.*blobs/{digest[:2]}/{digest[2:4]}/{digest}\".*= 0", bytes_synced
+    )
     name_synced = _place(calls, rf"fsync\(\d+<\S*/blobs/{digest[:2]}/{digest[2:4]}>\) += 0", renamed)
     row_synced = _place(calls, r"f(data)?sync\(\d+<\S*etabli\.db-wal>\) += 0", name_synced)
     _place(calls, r"write\(1<.*201 Created", row_synced)

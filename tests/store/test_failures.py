@@ -282,3 +282,44 @@ async def test_two_units_that_wait_for_each_other_both_come_through(postgres_url
     stored = [await store.read(lambda unit: unit.job(job.id)) for job in (one, two)]  # noqa: B023 - runs here
     assert [job.reason for job in stored if job] == ["xx", "xx"]
     await store.close()
+
+
+_SLOW_COMMIT = """
+CREATE FUNCTION dawdle() RETURNS trigger LANGUAGE plpgsql AS
+    'BEGIN PERFORM pg_advisory_xact_lock(1); RETURN NULL; END';
+CREATE CONSTRAINT TRIGGER dawdle AFTER INSERT ON member
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION dawdle();
+"""
+
+
+@pytest.mark.peers
+async def test_a_commit_that_has_begun_is_finished_even_if_its_asker_leaves(postgres_url: str) -> None:
+    await migrate(postgres_url)
+    store = await SqlStore.open(postgres_url, SystemClock())
+    member = a_member()
+
+    async def work(unit: Unit) -> None:
+        await unit.add_member(member)
+        await unit.emit(an_event())
+
+    address = make_url(postgres_url).set(drivername="postgresql").render_as_string(hide_password=False)
+    async with await psycopg.AsyncConnection.connect(address, autocommit=True) as other:
+        # given a commit that waits for a lock in our hand
+        await other.execute(_SLOW_COMMIT)
+        await other.execute("SELECT pg_advisory_lock(1)")
+        async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
+            task = tasks.create_task(store.write(work))
+            asking = "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND objid = 1 AND NOT granted"
+            while await (await other.execute(asking)).fetchone() is None:  # noqa: ASYNC110 - a server cannot set an Event
+                await asyncio.sleep(0)
+            # when the asker leaves in the middle of it
+            task.cancel()
+            await asyncio.sleep(0)
+            await other.execute("SELECT pg_advisory_unlock(1)")
+
+    # then it happened, was told, and the connection is as good as new
+    assert task.cancelled()
+    assert store.feed.head == 1
+    assert await store.read(lambda unit: unit.member(member.id)) == member
+    await store.write(lambda unit: unit.add_member(a_member()))
+    await store.close()

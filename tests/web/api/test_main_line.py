@@ -148,10 +148,6 @@ async def test_what_was_refused_may_be_tried_again_under_the_same_key(desk: Desk
     assert (await accept(client, quote["id"], "one"))[2] is None
 
 
-@pytest.mark.xfail(
-    strict=False,
-    reason="who loses the race to remember an answer gets 409, even the one whose request made the job",
-)
 async def test_one_key_many_times_at_once_is_one_job_and_nobody_is_refused(desk: Desk) -> None:
     client = await desk.of()
     quote = await client.quote()
