@@ -162,7 +162,7 @@ async def _fleet(lab: Lab, settings: Settings) -> None:
                 group.create_task(Fleet(lab, _driver_maker(lab.clock), _accident()).run())
                 group.create_task(_keep(lock, lab.clock))
         except* (_LockLost, NotOurTurn):
-            log.error("the fleet of %s is another process's now; waiting", settings.site)
+            log.warning("the fleet of %s is another process's now; waiting", settings.site)
         finally:
             await lock.release()
 

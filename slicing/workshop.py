@@ -6,7 +6,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from orchestrator.domain.errors import Fault, Rejected, Unavailable
+from orchestrator.domain.errors import Fault, Misconfigured, Rejected, Unavailable
 from orchestrator.domain.file import Analysis, FileKind, Severity, Warning
 from orchestrator.domain.job import Artifact
 from orchestrator.domain.process import Process
@@ -15,7 +15,7 @@ from orchestrator.ports import Sliced
 from slicing.analyser import Analyser
 from slicing.faults import FileRefused, SlicerUnavailable
 from slicing.gcode import Curve
-from slicing.profile import PrintProfile
+from slicing.profile import PrintProfile, UnknownProfile
 from slicing.prusaslicer import PrusaSlicer, SliceResult, check_fit
 from slicing.results import MeshAnalysis, MeshWarning, PrintEstimate
 from slicing.sandbox import Sandbox
@@ -28,9 +28,11 @@ class SandboxedWorkshop:
     """Implements `orchestrator.ports.Workshop`. `slicer` is a path, or None to look for one."""
 
     def __init__(self, slicer: str | None = None) -> None:
-        self._sandbox = Sandbox()
+        self._sandbox = Sandbox(concurrency=2)
         self._analyser = Analyser(self._sandbox)
-        self._slicer = PrusaSlicer(self._sandbox, self._analyser, path=Path(slicer) if slicer else None)
+        # Slicing has a place of its own, so that two long slices never keep a member waiting for a price.
+        path = Path(slicer) if slicer else None
+        self._slicer = PrusaSlicer(Sandbox(concurrency=1), self._analyser, path=path)
 
     @property
     def backend(self) -> str:
@@ -88,9 +90,12 @@ class SandboxedWorkshop:
 
 
 def _profile(profile: str, process: Process) -> PrintProfile:
-    return PrintProfile.resolve(
-        profile, process.material.value, process.quality.value, process.infill_percent, process.supports
-    )
+    try:
+        return PrintProfile.resolve(
+            profile, process.material.value, process.quality.value, process.infill_percent, process.supports
+        )
+    except UnknownProfile as unknown:
+        raise Misconfigured(f"There is no such profile: {unknown}", code="slicer.profile") from unknown
 
 
 def _analysis(mesh: MeshAnalysis) -> Analysis:

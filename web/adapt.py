@@ -112,7 +112,9 @@ async def _once(request: web.Request, route: Route, given: Given, key: str) -> w
     if isinstance(response, web.Response) and isinstance(response.body, bytes):
         answer = Remembered(fingerprint=fingerprint, status=response.status, body=json.loads(response.body))
         now = lab.clock.now()
-        with suppress(Conflict):  # the same question at the same moment has been remembered: one answer is enough
+        with suppress(
+            Conflict
+        ):  # the same question at the same moment has been remembered: one answer is enough
             await lab.store.write(lambda unit: unit.remember(principal, operation, key, answer, now))
     return response
 

@@ -1,7 +1,7 @@
 """Request bodies, read with an end in every direction: bytes, seconds, and the rules of JSON.
 
-What cannot be read is a BadRequest, never our mistake: the standard parser takes NaN, repeated names, numbers of five
-thousand digits and ten thousand brackets, and here none of them passes.
+What cannot be read is a BadRequest, never our mistake: the standard parser takes NaN, repeated names,
+numbers of five thousand digits and ten thousand brackets, and here none of them passes.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ JSON_DIGITS_MAX = 18
 
 
 class Paced:
-    """A body that comes in time. The seconds are the wire's own (the loop's clock), whatever time it is at the lab."""
+    """A body that comes in time. The seconds are the wire's own (the loop's clock), whatever time it is at
+    the lab."""
 
     def __init__(self, request: web.Request, *, limit_bytes: int) -> None:
         self._content = request.content
@@ -38,7 +39,8 @@ class Paced:
             raise TooLarge(f"At most {limit_bytes} bytes are taken here.")
 
     async def read(self) -> bytes:
-        """What has come; empty at the end. Raises TooSlow, TooLarge, Rejected (`upload.cut`) when the sender is gone."""
+        """What has come; empty at the end. Raises TooSlow, TooLarge, Rejected (`upload.cut`) when the
+        sender is gone."""
         loop = asyncio.get_running_loop()
         asked = loop.time()
         try:

@@ -19,6 +19,9 @@ from web.identity import Caller
 from web.keys import CLOSING, DOORMAN, LAB, SETTINGS, STREAMS
 from web.security import current, member_of
 
+LOOK_SECONDS = 2.0
+"""So soon a reader who has left is missed."""
+
 
 async def stream(request: web.Request) -> web.StreamResponse:
     """Everything the caller may see of the log, from `Last-Event-ID` or from now on."""
@@ -55,30 +58,42 @@ async def _follow(
     caller: Caller | None,
     seen: int,
 ) -> None:
+    """Send what comes, until the reader leaves, the application ends, or the session or token does."""
     heartbeat, closing = request.app[SETTINGS].heartbeat_seconds, request.app[CLOSING]
     loop = asyncio.get_running_loop()
-    looked = loop.time()
-    while response.is_connected() and not closing.is_set():
-        head = await report.head(lab)
-        while events := await report.events(lab, who, seen):
-            for event in events:
-                await _send(response, event)
-            seen = events[-1].seq
-        seen = max(seen, head)
-        await _woken(lab, seen, closing, heartbeat)
+    looked, seen = loop.time(), await _send_new(response, lab, who, seen)
+    while _reads(request) and not closing.is_set():
+        if await _woken(lab, seen, closing, min(heartbeat, LOOK_SECONDS)):
+            seen = await _send_new(response, lab, who, seen)
         if loop.time() - looked >= heartbeat:
             looked = loop.time()
             if not await _still(request, caller):
                 return
 
 
-async def _woken(lab: Lab, seen: int, closing: asyncio.Event, seconds: float) -> None:
-    """Wait for more of the log, for the end of the application, or for so long."""
+async def _send_new(response: EventSourceResponse, lab: Lab, who: Member, seen: int) -> int:
+    """Everything past `seen` that they may see; returns the place in the log."""
+    head = await report.head(lab)
+    while events := await report.events(lab, who, seen):
+        for event in events:
+            await _send(response, event)
+        seen = events[-1].seq
+    return max(seen, head)
+
+
+def _reads(request: web.Request) -> bool:
+    """Is somebody still there? A reader who has left must not count among a member's streams."""
+    return request.transport is not None and not request.transport.is_closing()
+
+
+async def _woken(lab: Lab, seen: int, closing: asyncio.Event, seconds: float) -> bool:
+    """Wait for more of the log (True), for the end of the application, or for so long."""
     async with asyncio.TaskGroup() as group:
         waits = [group.create_task(lab.store.feed.wait(seen)), group.create_task(closing.wait())]
-        await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        done, _ = await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         for wait in waits:
             wait.cancel()
+    return waits[0] in done
 
 
 async def _still(request: web.Request, caller: Caller | None) -> bool:

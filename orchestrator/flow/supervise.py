@@ -31,7 +31,6 @@ from orchestrator.domain.errors import (
     MachineUnreachable,
     NeedsPerson,
     Rejected,
-    Unavailable,
 )
 from orchestrator.domain.event import SYSTEM, Event
 from orchestrator.domain.interlocks import check

@@ -21,9 +21,7 @@ class PlainFiles:
         return self._keep(b"".join([chunk async for chunk in chunks]))
 
     async def adopt(self, path: Path) -> Stored:
-        stored = self._keep(path.read_bytes())
-        path.unlink()
-        return stored
+        return self._take(path)
 
     def path(self, sha256: str) -> Path:
         return self._root / sha256
@@ -35,6 +33,11 @@ class PlainFiles:
 
     async def sweep(self, known: frozenset[str], older_than_seconds: int) -> int:
         return 0
+
+    def _take(self, path: Path) -> Stored:
+        stored = self._keep(path.read_bytes())
+        path.unlink()
+        return stored
 
     def _keep(self, content: bytes) -> Stored:
         sha256 = hashlib.sha256(content).hexdigest()

@@ -32,6 +32,7 @@ class CountingClock(SystemClock):
     async def sleep(self, seconds: float) -> None:
         self.sleeps.append(seconds)
         self.on_sleep()
+        await asyncio.sleep(0)  # others run meanwhile, as in any sleep
 
 
 # --- SQLite ---------------------------------------------------------------------------------------------------------

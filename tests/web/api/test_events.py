@@ -133,9 +133,6 @@ async def test_a_stream_ends_when_its_token_does(tmp_path: Path) -> None:
             assert await stream.next() is None
 
 
-@pytest.mark.xfail(
-    reason="a reader who left is noticed by the library's ping only, every 15 s", raises=TimeoutError
-)
 async def test_a_member_has_so_many_streams_and_gets_them_back(tmp_path: Path) -> None:
     async with a_desk(tmp_path, streams_per_member_max=1, heartbeat_seconds=0.05) as desk:
         asker, other = await desk.program(), await desk.program()
@@ -152,6 +149,10 @@ async def _status(asker: Program) -> int:
 
 
 async def test_streams_end_with_the_application(tmp_path: Path) -> None:
-    async with a_desk(tmp_path) as desk, listening(await desk.program()) as stream, asyncio.TaskGroup() as group:
+    async with (
+        a_desk(tmp_path) as desk,
+        listening(await desk.program()) as stream,
+        asyncio.TaskGroup() as group,
+    ):
         group.create_task(desk.runner.cleanup())
         assert await stream.next() is None

@@ -243,7 +243,9 @@ async def test_a_foreign_job_looks_like_none(visitor: Visitor, front: Front) -> 
     assert "Nothing here" in seen.text
 
 
-@pytest.mark.parametrize("path", ["/jobs/none", "/jobs/6fa2361e-eaac-4ead-a6f8-d972101043ab", "/quotes/x", "/files/x", "/nowhere"])
+@pytest.mark.parametrize(
+    "path", ["/jobs/none", "/jobs/6fa2361e-eaac-4ead-a6f8-d972101043ab", "/quotes/x", "/files/x", "/nowhere"]
+)
 async def test_what_is_not_there_has_a_page_that_says_so(visitor: Visitor, front: Front, path: str) -> None:
     await visitor.sign_in(await front.person())
 
