@@ -182,7 +182,7 @@ def status_of(error: EtabliError) -> HTTPStatus:
 def problem_of(error: EtabliError, language: str) -> Problem:
     """An error as its reader may see it. What an operator must mend is not shown to a member in detail."""
     status = status_of(error)
-    faults = tuple(_shown(fault, language) for fault in error.faults)
+    faults = tuple(shown_fault(fault, language) for fault in error.faults)
     return Problem(
         type=f"/problems/{error.code}",
         title=TITLES[status][language != "en"],
@@ -206,7 +206,7 @@ def _detail(error: EtabliError, faults: Sequence[ShownFault], language: str) -> 
     return told or FRENCH.get(error.code) or error.detail
 
 
-def _shown(fault: Fault, language: str) -> ShownFault:
+def shown_fault(fault: Fault, language: str) -> ShownFault:
     """`texts` holds the sentence under the language, and the remedy under `remedy_<language>` where it has
     one."""
     return ShownFault(

@@ -61,7 +61,7 @@ async def upload_of(request: web.Request) -> AsyncIterator[Upload]:
         with _Border():
             reader = await request.multipart()
             part = await _file_part(reader, pace)
-            yield Upload(name=display_name(part.filename or ""), chunks=_chunks(reader, part, pace))
+        yield Upload(name=display_name(part.filename or ""), chunks=_chunks(reader, part, pace))
     finally:
         sending[member_id] -= 1
         if not sending[member_id]:
@@ -117,6 +117,8 @@ class _Pace:
                 return await reading
         except TimeoutError as error:
             raise TooSlow("The upload stopped.") from error
+        except (OSError, web.RequestPayloadError) as gone:
+            raise Rejected("The upload ended before its end.", code="upload.cut") from gone
 
     def _count(self, size: int) -> None:
         now = asyncio.get_running_loop().time()

@@ -20,7 +20,7 @@ from orchestrator.domain.run import Run
 from orchestrator.domain.units import Money
 from orchestrator.domain.usage import Usage
 from orchestrator.flow.views import Explanation, JobView, MachineView
-from web.errors import ShownFault
+from web.errors import ShownFault, shown_fault
 from web.typed import Given, Shown
 
 
@@ -126,12 +126,7 @@ def file(value: files.File, language: str) -> ShownFile:
         size_bytes=value.size_bytes,
         created_at=moment(value.created_at),
         analysis=analysis(value.analysis, language) if value.analysis else None,
-        refusals=[
-            ShownFault(
-                where=f.where, rule=f.rule, seen=f.seen, remedy=f.remedy, text=f.texts.get(language, "")
-            )
-            for f in value.refusals
-        ],
+        refusals=[shown_fault(f, language) for f in value.refusals],
     )
 
 
