@@ -36,6 +36,7 @@ from orchestrator.flow.lab import Lab, Limits, Workbench
 from orchestrator.flow.prepare import prepare_work, start_missing
 from orchestrator.flow.submit import analyse_work
 from orchestrator.flow.supervise import NotOurTurn
+from orchestrator.flow.tasks import pass_on_cancellation
 from orchestrator.ports import Accident, Clock, Driver
 from orchestrator.settings import Settings, read_settings
 from orchestrator.store.files import DiskFiles
@@ -165,6 +166,7 @@ async def _fleet(lab: Lab, settings: Settings) -> None:
             log.warning("the fleet of %s is another process's now; waiting", settings.site)
         finally:
             await lock.release()
+        pass_on_cancellation()
 
 
 class _LockLost(Exception):

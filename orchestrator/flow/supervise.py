@@ -42,6 +42,7 @@ from orchestrator.flow.bill import hold_stands
 from orchestrator.flow.finish import end_run
 from orchestrator.flow.lab import Lab
 from orchestrator.flow.moves import change_machine, move_run, set_bed
+from orchestrator.flow.tasks import pass_on_cancellation
 from orchestrator.ports import (
     Accident,
     Control,
@@ -173,6 +174,7 @@ class Supervisor:
                 group.create_task(self._listen())
                 await self._serve()
         except ExceptionGroup as several:
+            pass_on_cancellation()
             raise several.exceptions[0] from several
         finally:
             self._group = None

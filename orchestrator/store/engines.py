@@ -5,19 +5,20 @@ SQLite has one writer, which takes its lock when it begins, and readers that can
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import event
+from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import URL, Connection, make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from orchestrator.domain.errors import Misconfigured
-from orchestrator.store.wire import inline_connection, thread_connection
+from orchestrator.store.wire import Connected, InlineEngine, thread_connection
 
 SQLITE_READERS = 4
 POSTGRES_CONNECTIONS = 10
@@ -32,23 +33,28 @@ _POSTGRES = {
 }
 
 
+Opens = Callable[[], AbstractAsyncContextManager[Connected]]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Engines:
-    """`alone`: all share one connection, so only one unit may run at a time (a database in memory)."""
+    """`writer` and `reader` open a connection for one unit of work; `memory` is there for a database in memory."""
 
-    writer: AsyncEngine
-    reader: AsyncEngine
     url: URL
-    alone: bool
+    writer: Opens
+    reader: Opens
+    pools: tuple[AsyncEngine, ...] = ()
+    memory: InlineEngine | None = None
 
     @property
-    def dialect(self) -> str:
-        return self.writer.dialect.name
+    def is_postgres(self) -> bool:
+        return self.url.get_backend_name() == "postgresql"
 
     async def dispose(self) -> None:
-        await self.reader.dispose()
-        if self.writer is not self.reader:
-            await self.writer.dispose()
+        for pool in self.pools:
+            await pool.dispose()
+        if self.memory is not None:
+            self.memory.dispose()
 
 
 def database_url(address: str) -> URL:
@@ -73,18 +79,16 @@ def open_engines(address: str, *, busy_timeout_ms: int = 5000) -> Engines:
     """Engines for an address; nothing is connected yet."""
     url = database_url(address)
     if url.get_backend_name() == "postgresql":
-        engine = _postgres(url)
-        return Engines(writer=engine, reader=engine, url=url, alone=False)
+        pool = _postgres(url)
+        snapshots = pool.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+        return Engines(url=url, writer=pool.connect, reader=snapshots.connect, pools=(pool,))
     if url.database in (None, "", ":memory:"):
-        engine = _memory(url)
-        return Engines(writer=engine, reader=engine, url=url, alone=True)
+        memory = _memory()
+        return Engines(url=url, writer=memory.connect, reader=memory.connect_to_read, memory=memory)
     Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
-    return Engines(
-        writer=_sqlite_file(url, busy_timeout_ms, writes=True),
-        reader=_sqlite_file(url, busy_timeout_ms, writes=False),
-        url=url,
-        alone=False,
-    )
+    writer = _sqlite_file(url, busy_timeout_ms, writes=True)
+    reader = _sqlite_file(url, busy_timeout_ms, writes=False)
+    return Engines(url=url, writer=writer.connect, reader=reader.connect, pools=(reader, writer))
 
 
 def migration_engine(address: str) -> AsyncEngine:
@@ -111,20 +115,22 @@ def _sqlite_file(url: URL, busy_timeout_ms: int, *, writes: bool, foreign_keys: 
         if writes
         else ("PRAGMA wal_autocheckpoint=0", "PRAGMA query_only=ON")  # checkpoints are the writer's alone
     )
-    _prepare(engine, (f"PRAGMA busy_timeout={busy_timeout_ms:d}", *_SQLITE[not foreign_keys :], *own))
-    _begin_with(engine, "BEGIN IMMEDIATE" if writes else "BEGIN")
+    _prepare(
+        engine.sync_engine, (f"PRAGMA busy_timeout={busy_timeout_ms:d}", *_SQLITE[not foreign_keys :], *own)
+    )
+    _begin_with(engine.sync_engine, "BEGIN IMMEDIATE" if writes else "BEGIN")
     return engine
 
 
-def _memory(url: URL) -> AsyncEngine:
-    engine = create_async_engine(
-        url.set(database=":memory:"),
+def _memory() -> InlineEngine:
+    engine = create_engine(
+        "sqlite://",
         pool_reset_on_return=None,
-        connect_args={"isolation_level": None, "async_creator_fn": inline_connection},
+        connect_args={"isolation_level": None, "check_same_thread": False},
     )
     _prepare(engine, (*_SQLITE, "PRAGMA synchronous=OFF"))
     _begin_with(engine, "BEGIN")
-    return engine
+    return InlineEngine(engine)
 
 
 def _postgres(url: URL) -> AsyncEngine:
@@ -145,7 +151,7 @@ def _postgres(url: URL) -> AsyncEngine:
     )
 
 
-def _prepare(engine: AsyncEngine, statements: Iterable[str]) -> None:
+def _prepare(engine: Engine, statements: Iterable[str]) -> None:
     """Have each new connection run `statements` first."""
 
     def tell(connection: Any, _record: object) -> None:
@@ -154,12 +160,12 @@ def _prepare(engine: AsyncEngine, statements: Iterable[str]) -> None:
             cursor.execute(statement)
         cursor.close()
 
-    event.listen(engine.sync_engine, "connect", tell)
+    event.listen(engine, "connect", tell)
 
 
-def _begin_with(engine: AsyncEngine, statement: str) -> None:
+def _begin_with(engine: Engine, statement: str) -> None:
     """SQLite's transactions begin as we say, not as the driver guesses."""
-    event.listen(engine.sync_engine, "begin", partial(_begin, statement))
+    event.listen(engine, "begin", partial(_begin, statement))
 
 
 def _begin(statement: str, connection: Connection) -> None:

@@ -6,13 +6,12 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from typing import Self, TypeVar
 
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from orchestrator.domain.errors import Unavailable
 from orchestrator.ports import Clock
@@ -25,6 +24,7 @@ from orchestrator.store.money import Purse
 from orchestrator.store.offers import Offers
 from orchestrator.store.people import People
 from orchestrator.store.schema import create_all
+from orchestrator.store.wire import Connected
 from orchestrator.store.work import Work
 
 T = TypeVar("T")
@@ -53,12 +53,6 @@ class SqlStore:
         self._engines = engines
         self._clock = clock
         self._feed = Feed()
-        self._alone = asyncio.Lock() if engines.alone else None
-        self._snapshots = engines.reader
-        if engines.dialect == "postgresql":
-            self._snapshots = engines.reader.execution_options(
-                isolation_level="REPEATABLE READ", postgresql_readonly=True
-            )
 
     @classmethod
     async def open(cls, url: str, clock: Clock, *, busy_timeout_ms: int = 5000) -> Self:
@@ -66,8 +60,8 @@ class SqlStore:
         here. Raises Unavailable where it cannot be reached, Misconfigured where the address is none."""
         store = cls(open_engines(url, busy_timeout_ms=busy_timeout_ms), clock)
         try:
-            if store._engines.alone:
-                await store._create()
+            if store._engines.memory is not None:
+                store._engines.memory.run(create_all)
             store._feed.publish(await store.read(lambda unit: unit.head()))
         except BaseException:
             await store.close()
@@ -101,7 +95,7 @@ class SqlStore:
 
     async def watch(self) -> None:
         """Follow the commits of other processes, for ever. Returns at once on SQLite, which has one process."""
-        if self._engines.dialect == "postgresql":
+        if self._engines.is_postgres:
             await listen(
                 self._engines.url, self._feed, lambda: self.read(lambda unit: unit.head()), self._clock
             )
@@ -127,7 +121,7 @@ class SqlStore:
         raise AssertionError("the last try has returned or raised")
 
     async def _write_once(self, work: Callable[[UnitPort], Awaitable[T]]) -> T:
-        async with self._lane(), self._engines.writer.connect() as connection:
+        async with self._engines.writer() as connection:
             unit = SqlUnit(connection, writes=True)
             async with _rolled_back_on_error(connection):
                 await connection.begin()  # SQLite's write lock first: `work` does not run in vain
@@ -136,7 +130,7 @@ class SqlStore:
                 await _to_its_end(self._commit(connection, head))
             return result
 
-    async def _commit(self, connection: AsyncConnection, head: int) -> None:
+    async def _commit(self, connection: Connected, head: int) -> None:
         try:
             await connection.commit()
         except DBAPIError as error:
@@ -146,21 +140,10 @@ class SqlStore:
         self._feed.publish(head)
 
     async def _read_once(self, work: Callable[[UnitPort], Awaitable[T]]) -> T:
-        async with self._lane(), self._snapshots.connect() as connection:
-            async with _rolled_back_on_error(connection):
-                result = await _within(work, SqlUnit(connection, writes=False))
-                await connection.rollback()
+        async with self._engines.reader() as connection, _rolled_back_on_error(connection):
+            result = await _within(work, SqlUnit(connection, writes=False))
+            await connection.rollback()
             return result
-
-    def _lane(self) -> AbstractAsyncContextManager[object]:
-        """A database in memory has one connection for all; the others have a pool."""
-        return self._alone or nullcontext()
-
-    async def _create(self) -> None:
-        """The newest schema, straight from the tables: for a database that lives as long as its process."""
-        async with self._engines.writer.connect() as connection:
-            await connection.run_sync(create_all)
-            await connection.commit()
 
 
 async def _within(work: Callable[[UnitPort], Awaitable[T]], unit: SqlUnit) -> T:
@@ -172,7 +155,7 @@ async def _within(work: Callable[[UnitPort], Awaitable[T]], unit: SqlUnit) -> T:
 
 
 @asynccontextmanager
-async def _rolled_back_on_error(connection: AsyncConnection) -> AsyncIterator[None]:
+async def _rolled_back_on_error(connection: Connected) -> AsyncIterator[None]:
     try:
         yield
     except BaseException:

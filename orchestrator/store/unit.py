@@ -15,7 +15,6 @@ from sqlalchemy import Executable, Row, Table, bindparam, func, insert, select, 
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import CursorResult
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from orchestrator.domain.errors import Conflict, EtabliError
 from orchestrator.domain.event import Event
@@ -23,6 +22,7 @@ from orchestrator.store.codec import to_json
 from orchestrator.store.failures import refused
 from orchestrator.store.feed import CHANNEL
 from orchestrator.store.tables import event as event_table
+from orchestrator.store.wire import Connected
 
 T = TypeVar("T")
 
@@ -35,7 +35,7 @@ _HEAD = select(func.max(event_table.c.seq))
 class UnitBase:
     """One transaction on one connection."""
 
-    def __init__(self, connection: AsyncConnection, *, writes: bool) -> None:
+    def __init__(self, connection: Connected, *, writes: bool) -> None:
         self._connection = connection
         self._writes = writes
         self._dialect = connection.dialect.name

@@ -1,19 +1,40 @@
-"""The SQLite connections that SQLAlchemy drives: a statement and its rows in one hop, not four.
+"""The SQLite connections: a statement and its rows in one hop to aiosqlite's thread, not four; in memory, in none.
 
-A file's connection works in aiosqlite's thread. A database in memory never waits for a disk, so it answers on the
-loop's own thread at once; that also makes a seeded test repeat itself exactly.
+A database in memory never waits for a disk, so it answers on the loop's own thread at once; that also makes a seeded
+test repeat itself exactly.
 """
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, Protocol, Self
 
 import aiosqlite
+from sqlalchemy import Connection, Dialect, Engine, Executable
+from sqlalchemy.engine import CursorResult
 
 Rows = list[Any]
+
+
+class Connected(Protocol):
+    """What a unit of work asks of a connection; SQLAlchemy's AsyncConnection is one."""
+
+    @property
+    def dialect(self) -> Dialect: ...
+
+    def begin(self) -> Awaitable[object]: ...
+
+    def execute(self, statement: Executable, parameters: Any = None, /) -> Awaitable[CursorResult[Any]]: ...
+
+    def commit(self) -> Awaitable[None]: ...
+
+    def rollback(self) -> Awaitable[None]: ...
+
+    def invalidate(self) -> Awaitable[None]: ...
 
 
 class _Runs(Protocol):
@@ -79,49 +100,6 @@ class ThreadConnection(aiosqlite.Connection):
         return OneHopCursor(self)
 
 
-class InlineConnection:
-    """A database in memory, on the loop's own thread; the face of aiosqlite's connection, as far as it is used."""
-
-    def __init__(self, database: str) -> None:
-        self._connection: sqlite3.Connection | None = sqlite3.connect(
-            database, isolation_level=None, check_same_thread=False
-        )
-
-    @property
-    def raw(self) -> sqlite3.Connection:
-        if self._connection is None:
-            raise ValueError("no active connection")
-        return self._connection
-
-    async def run(self, work: Callable[[], Any]) -> Any:
-        return work()
-
-    def cursor(self) -> OneHopCursor:
-        return OneHopCursor(self)
-
-    async def commit(self) -> None:
-        self.raw.commit()
-
-    async def rollback(self) -> None:
-        self.raw.rollback()
-
-    async def create_function(
-        self, name: str, count: int, function: Callable[..., Any], **options: Any
-    ) -> None:
-        self.raw.create_function(name, count, function, **options)
-
-    async def close(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.close()
-
-    def stop(self) -> None:
-        """The adapter's last resort: close without waiting."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.close()
-
-
 def thread_connection(database: str, **options: Any) -> Awaitable[Any]:
     """A SQLAlchemy `async_creator_fn` for a file; `options` are sqlite3.connect's."""
     connection = ThreadConnection(partial(sqlite3.connect, database, **options), iter_chunk_size=64)
@@ -129,6 +107,65 @@ def thread_connection(database: str, **options: Any) -> Awaitable[Any]:
     return connection
 
 
-async def inline_connection(database: str, **_options: Any) -> InlineConnection:
-    """A SQLAlchemy `async_creator_fn` for `:memory:`."""
-    return InlineConnection(database)
+class InlineConnection:
+    """A database in memory: SQLAlchemy's own synchronous connection behind the face of `Connected`."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.raw = engine.connect()
+        self.dialect = engine.dialect
+
+    async def begin(self) -> None:
+        self.raw.begin()
+
+    async def execute(self, statement: Executable, parameters: Any = None) -> CursorResult[Any]:
+        return self.raw.execute(statement, parameters)
+
+    async def commit(self) -> None:
+        self.raw.commit()
+
+    async def rollback(self) -> None:
+        self.raw.rollback()
+
+    async def invalidate(self) -> None:
+        """There is no other to replace it with."""
+
+    def query_only(self, on: bool) -> None:
+        """Said past SQLAlchemy, which would begin a transaction for it."""
+        driver = self.raw.connection.driver_connection
+        assert isinstance(driver, sqlite3.Connection)
+        driver.execute(f"PRAGMA query_only={on:d}")
+
+    def close(self) -> None:
+        self.raw.close()
+
+
+class InlineEngine:
+    """One connection for all, so one unit at a time; a reader's unit finds it refusing writes."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._connection = InlineConnection(engine)
+        self._free = asyncio.Lock()
+
+    def run(self, work: Callable[[Connection], None]) -> None:
+        """Do and commit `work` with the synchronous connection."""
+        work(self._connection.raw)
+        self._connection.raw.commit()
+
+    @asynccontextmanager
+    async def connect(self) -> AsyncIterator[InlineConnection]:
+        async with self._free:
+            yield self._connection
+
+    @asynccontextmanager
+    async def connect_to_read(self) -> AsyncIterator[InlineConnection]:
+        async with self._free:
+            self._connection.query_only(True)
+            try:
+                yield self._connection
+            finally:
+                self._connection.query_only(False)
+
+    def dispose(self) -> None:
+        self._connection.close()
+        self._engine.dispose()

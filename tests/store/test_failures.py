@@ -12,6 +12,7 @@ from pathlib import Path
 import psycopg
 import pytest
 import pytest_asyncio
+from sqlalchemy import text
 from sqlalchemy.engine import make_url
 
 from orchestrator.clock import SystemClock
@@ -111,9 +112,9 @@ async def test_readers_see_nothing_of_a_unit_that_is_not_committed(lab: Lab) -> 
 
 async def test_every_connection_is_told_what_promises_need(lab: Lab) -> None:
     async def pragma(name: str, *, writes: bool) -> object:
-        engine = lab.store._engines.writer if writes else lab.store._engines.reader
-        async with engine.connect() as connection:
-            value = (await connection.exec_driver_sql(f"PRAGMA {name}")).scalar()
+        opened = lab.store._engines.writer if writes else lab.store._engines.reader
+        async with opened() as connection:
+            value = (await connection.execute(text(f"PRAGMA {name}"))).scalar()
             await connection.rollback()
             return value
 
