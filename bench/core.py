@@ -72,7 +72,7 @@ async def demo_lab() -> AsyncIterator[Running]:
             stdout=asyncio.subprocess.DEVNULL,
         )
         try:
-            await _first_page(f"http://127.0.0.1:{port}/signin")
+            await _first_page(f"http://127.0.0.1:{port}/sign-in")
             seconds = time.monotonic() - began
             file = Path(data) / "demo.json"
             while not file.exists():
