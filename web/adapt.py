@@ -1,8 +1,4 @@
-"""From a request to a typed handler and back: bodies parsed with limits, answers encoded, repeated keys
-replayed.
-
-A body is JSON within the rules of RFC 8259: no NaN, no endless numbers, no depth that a stack would feel.
-"""
+"""From a request to a typed handler and back: what it takes is checked, answers are written, repeated keys replayed."""
 
 from __future__ import annotations
 

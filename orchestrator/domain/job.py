@@ -79,8 +79,6 @@ TRANSITIONS: Table[JobState, JobEvent] = {
 }
 
 ENDED = frozenset(state for state, ways in TRANSITIONS.items() if not ways)
-HOLDING = frozenset({JobState.PREPARING, JobState.QUEUED, JobState.ACTIVE, JobState.ATTENTION})
-"""States in which the job's hold is in place; leaving them settles it."""
 
 
 def after(state: JobState, event: JobEvent) -> JobState:

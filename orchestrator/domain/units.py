@@ -36,9 +36,6 @@ class Money:
             raise ValueError(f"{self.currency} and {other.currency} do not add up")
         return other
 
-    def at_most(self, cap: Money) -> Money:
-        return min(self, self._same(cap))
-
     def to_json(self) -> dict[str, int | str]:
         return {"amount": self.cents, "currency": self.currency}
 

@@ -110,7 +110,8 @@ class Supervisor:
         self._watch = _StopWatch()
 
     def nudge(self, nudge: Nudge) -> None:
-        """Never waits. A full inbox loses nothing: the database is read again after what is in it."""
+        """Never waits. Where the inbox is full the nudge is dropped: the start asks the database itself, and
+        so does every reconnect."""
         with suppress(asyncio.QueueFull):
             self._inbox.put_nowait(nudge)
 
@@ -160,9 +161,8 @@ class Supervisor:
             if run is not None and run.state in BEFORE_START:
                 await self._give_back(run, f"The machine was lost before the start: {why.detail}")
             await self._tell(link, Activity.UNKNOWN, why.detail)
-        except (
-            EtabliError
-        ) as worse:  # the database is away, or a person was faster: said again at the next try
+        except EtabliError as worse:
+            # The database is away, or a person was faster: it is said again at the next try.
             log.warning("machine %s: %s", self._machine_id, worse)
 
     async def _attend(self) -> None:
