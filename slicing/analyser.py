@@ -21,6 +21,7 @@ from typing import Any
 from slicing.faults import FileRefused, SlicerUnavailable, refused
 from slicing.gcode import GcodeReport, NotOurGcode
 from slicing.limits import MESH, RESULT_BYTES_MAX, SLICE, Limits
+from slicing.placement import AS_DRAWN, Placement
 from slicing.profile import PrintProfile
 from slicing.results import MeshAnalysis, PrintEstimate, Study
 from slicing.sandbox import Sandbox, bubblewrap, kill_group, python_paths
@@ -88,7 +89,7 @@ class Analyser:
 
     async def analyse(self, path: Path, filename: str) -> MeshAnalysis:
         """What the geometry is. `filename` is the sender's name: a hint about its kind, never opened."""
-        return MeshAnalysis.from_json((await self._ask(path, filename))["analysis"])
+        return MeshAnalysis.from_json((await self._ask("study", path, filename=filename))["analysis"])
 
     async def estimate(
         self, path: Path, profile: PrintProfile, quantity: int, filename: str = ""
@@ -96,21 +97,38 @@ class Analyser:
         """Seconds and milligrams of `quantity` copies, instantly."""
         return (await self.study(path, filename or path.name, profile, quantity)).estimate
 
-    async def study(self, path: Path, filename: str, profile: PrintProfile, quantity: int = 1) -> Study:
-        """Both at once, with one reading of the file."""
-        raw = await self._ask(path, filename, keys=profile.keys, quantity=quantity)
+    async def study(
+        self,
+        path: Path,
+        filename: str,
+        profile: PrintProfile,
+        quantity: int = 1,
+        placement: Placement = AS_DRAWN,
+    ) -> Study:
+        """Both at once, with one reading of the file, as the part will lie on the bed."""
+        raw = await self._ask(
+            "study",
+            path,
+            filename=filename,
+            placement=asdict(placement),
+            keys=dict(profile.keys),
+            quantity=quantity,
+        )
         return Study(
             analysis=MeshAnalysis.from_json(raw["analysis"]),
             estimate=PrintEstimate.from_json(raw["estimate"]),
         )
 
-    async def to_stl(self, path: Path, filename: str, out: Path) -> MeshAnalysis:
+    async def to_stl(
+        self, path: Path, filename: str, out: Path, placement: Placement = AS_DRAWN
+    ) -> MeshAnalysis:
         """Write the mesh as a binary STL of ours to `out` (corner at the origin, mm) and say what it is."""
-        return MeshAnalysis.from_json((await self._ask(path, filename, out=out))["analysis"])
+        raw = await self._ask("to_stl", path, filename=filename, placement=asdict(placement), out=out)
+        return MeshAnalysis.from_json(raw["analysis"])
 
     async def read_gcode(self, path: Path, milligrams_per_mm: float, limits: Limits = SLICE) -> GcodeReport:
         """Figures and consumption curve of a file our slicer wrote. Raises NotOurGcode if it is not whole."""
-        raw = await self._ask(path, "", milligrams_per_mm=milligrams_per_mm, limits=limits)
+        raw = await self._ask("read_gcode", path, milligrams_per_mm=milligrams_per_mm, limits=limits)
         if "not_whole" in raw:
             raise NotOurGcode(str(raw["not_whole"]))
         return GcodeReport.from_json(raw["gcode"])
@@ -119,29 +137,21 @@ class Analyser:
         """What a fork sees from inside: `network` must be False under bubblewrap. For the doctor and the
         tests.
         """
-        return await self._ask(Path(os.devnull), "", self_test=what)
+        return await self._ask("self_test", Path(os.devnull), what=what)
 
     async def _ask(
         self,
+        task: str,
         path: Path,
-        filename: str,
         *,
-        keys: Mapping[str, str] | None = None,
-        quantity: int = 1,
+        filename: str = "",
         out: Path | None = None,
-        self_test: str = "",
-        milligrams_per_mm: float = 0.0,
         limits: Limits | None = None,
+        **arguments: object,
     ) -> dict[str, Any]:
+        """Run one of `slicing.tasks.TASKS` on a file; `arguments` are plain JSON."""
         limits = limits or self._limits
-        request = {
-            "filename": filename[-200:],
-            "keys": dict(keys) if keys else None,
-            "quantity": quantity,
-            "limits": asdict(limits),
-            "self_test": self_test,
-            "milligrams_per_mm": milligrams_per_mm,
-        }
+        request = {"task": task, "filename": filename[-200:], "limits": asdict(limits), **arguments}
         async with self._sandbox.slots:
             try:
                 return await self._once(request, path, out, limits)

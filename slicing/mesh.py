@@ -17,6 +17,7 @@ from slicing import raster, sniff, stl, threemf
 from slicing.faults import refused
 from slicing.limits import FILE_BYTES_MAX, PART_MM_MAX
 from slicing.messages import WARNINGS
+from slicing.placement import AS_DRAWN, Placement
 from slicing.results import MeshAnalysis, MeshWarning
 
 F64 = NDArray[np.float64]
@@ -38,8 +39,10 @@ class Loaded:
     triangles: F64
 
 
-def load(fd: int, filename: str) -> Loaded:
-    """Read the file behind a descriptor. Raises FileRefused; `filename` is a hint, never opened."""
+def load(fd: int, filename: str, placement: Placement = AS_DRAWN) -> Loaded:
+    """Read the file behind a descriptor, as it will lie on the bed. Raises FileRefused; `filename` is a hint,
+    never opened.
+    """
     size = os.fstat(fd).st_size
     if size == 0:
         raise refused("file.empty")
@@ -47,7 +50,7 @@ def load(fd: int, filename: str) -> Loaded:
         raise refused("file.too_large", bytes=size, limit=FILE_BYTES_MAX)
     kind = sniff.kind_of(os.pread(fd, sniff.HEAD_BYTES, 0), size, filename)
     triangles, notes = _read(kind, fd, size)
-    return analyse(triangles, kind.split("-")[0], size, notes)
+    return analyse(placement.of(triangles), kind.split("-")[0], size, notes)
 
 
 def _read(kind: str, fd: int, size: int) -> tuple[F64, list[MeshWarning]]:

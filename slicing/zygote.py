@@ -19,7 +19,6 @@ import select
 import signal
 import socket
 import sys
-from pathlib import Path
 from typing import Any
 
 from slicing.faults import FileRefused, refused
@@ -138,43 +137,9 @@ def _answer(request: dict[str, Any], descriptors: list[int]) -> bytes:
 
 
 def _work(request: dict[str, Any], descriptors: list[int]) -> dict[str, Any]:
-    from slicing import estimate, gcode, mesh
+    from slicing.tasks import TASKS
 
-    if request.get("self_test"):  # how the tests see what the cage allows, from inside
-        return _self_test(str(request["self_test"]))
-    if request.get("milligrams_per_mm"):
-        with open(descriptors[1], "rb", closefd=False) as file:
-            try:
-                return {"gcode": gcode.read(file, float(request["milligrams_per_mm"])).to_json()}
-            except gcode.NotOurGcode as error:
-                return {"not_whole": str(error)}
-    loaded = mesh.load(descriptors[1], str(request["filename"]))
-    result: dict[str, Any] = {"analysis": loaded.analysis.to_json()}
-    if request.get("keys"):
-        priced = estimate.estimate_print(loaded.triangles, request["keys"], int(request["quantity"]))
-        result["estimate"] = priced.to_json()
-    if len(descriptors) > 2:
-        mesh.as_stl(loaded.triangles, fd=descriptors[2])
-    return result
-
-
-def _self_test(what: str) -> dict[str, Any]:
-    if what == "spin":
-        while True:
-            pass
-    if what == "crash":
-        os.kill(os.getpid(), signal.SIGSEGV)
-    if what == "flood":
-        return {"flood": "x" * (RESULT_BYTES_MAX * 2)}
-    if what == "memory":
-        return {"bytes": len(bytearray(1 << 40))}
-    probe = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    try:
-        probe.connect(("192.0.2.1", 9))
-        reachable = True
-    except OSError:
-        reachable = False
-    return {"network": reachable, "visible": sorted(str(path) for path in Path("/").iterdir())}
+    return TASKS[request["task"]](request, descriptors[1:])
 
 
 def _refusal(fault: FileRefused) -> bytes:
@@ -198,11 +163,11 @@ def _warm() -> None:
     """
     import numpy as np
 
-    from slicing import estimate, gcode, mesh, profile
+    from slicing import estimate, mesh, profile, tasks
 
     corners = np.array([[0, 0, 0], [9, 0, 0], [0, 9, 0], [0, 0, 9]], dtype=np.float64)
     solid = corners[np.array([[0, 2, 1], [0, 1, 3], [1, 2, 3], [0, 3, 2]])]
-    assert gcode.seconds_of("1s") == 1
+    assert tasks.TASKS
     loaded = mesh.analyse(solid, "stl", 284)
     estimate.estimate_print(loaded.triangles, profile.PrintProfile.resolve("mk3s", supports=True).keys)
     gc.collect()
