@@ -25,6 +25,7 @@ from aiohttp import web as http
 
 from drivers.registry import DRIVERS
 from monitoring.metrics import Metrics
+from orchestrator import terminal
 from orchestrator.clock import SystemClock
 from orchestrator.demo import Demo, seed
 from orchestrator.doctor import examine
@@ -76,7 +77,7 @@ async def parts(settings: Settings, roles: frozenset[str]) -> AsyncIterator[Part
     async with AsyncExitStack() as stack:
         store = await SqlStore.open(settings.url, clock)
         stack.push_async_callback(store.close)
-        workshop = SandboxedWorkshop(settings.slicer or None)
+        workshop = SandboxedWorkshop(settings.slicer or None, data=settings.data)
         stack.push_async_callback(workshop.close)
         bench = Workbench(
             site=settings.site,
@@ -116,7 +117,7 @@ async def serve(
 
 
 def _tasks(built: Parts, settings: Settings, roles: frozenset[str]) -> list[Coroutine[Any, Any, None]]:
-    tasks: list[Coroutine[Any, Any, None]] = [built.store.watch(), built.work.watch(), _mend(built.lab)]
+    tasks: list[Coroutine[Any, Any, None]] = [built.store.watch(), built.work.watch(), _mend(built)]
     if "worker" in roles:
         tasks.append(built.workshop.warm())
     if "web" in roles:
@@ -207,8 +208,9 @@ def _accident() -> Accident:
     return accident
 
 
-async def _mend(lab: Lab) -> None:
+async def _mend(built: Parts) -> None:
     """Start again what was committed and never begun; sweep what nobody names any more."""
+    lab = built.lab
     swept = -float(SWEEP_SECONDS)
     while True:
         try:
@@ -216,6 +218,7 @@ async def _mend(lab: Lab) -> None:
             if lab.clock.monotonic() - swept >= SWEEP_SECONDS:
                 known = await lab.store.read(lambda unit: unit.known_hashes())
                 await lab.files.sweep(known, ORPHAN_SECONDS)
+                await asyncio.to_thread(built.workshop.forget_pictures, known)
                 swept = lab.clock.monotonic()
         except Unavailable as down:
             log.warning("mending waits: %s", down)
@@ -322,6 +325,8 @@ _COMMANDS: Mapping[str, Callable[[Settings, argparse.Namespace], Coroutine[Any, 
     "fleet": _run_fleet,
     "migrate": _migrate,
     "doctor": _doctor,
+    "estimate": terminal.estimate,
+    "profiles": terminal.profiles,
 }
 
 
@@ -338,6 +343,10 @@ def _parser() -> argparse.ArgumentParser:
     fleet.add_argument("--site")
     commands.add_parser("migrate", help="bring the database up to date")
     commands.add_parser("doctor", help="say what is missing or wrong here")
+    terminal.estimate_parser(commands.add_parser("estimate", help="time and material of models, in a blink"))
+    terminal.profiles_parser(
+        commands.add_parser("profiles", help="machines out of PrusaSlicer's vendor bundles")
+    )
     return parser
 
 

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import ClassVar, Protocol, TypeVar
 from uuid import UUID
 
+from orchestrator.domain.advice import Advice
+from orchestrator.domain.calibration import Calibration, Sample
 from orchestrator.domain.errors import Fault
 from orchestrator.domain.event import Event, Json
 from orchestrator.domain.file import Analysis, File
@@ -21,7 +23,7 @@ from orchestrator.domain.job import Artifact, Job, JobState
 from orchestrator.domain.ledger import Balance, Entry
 from orchestrator.domain.machine import Activity, Machine
 from orchestrator.domain.member import ApiToken, Entitlement, Member, Session
-from orchestrator.domain.process import Process
+from orchestrator.domain.process import Process, Turn
 from orchestrator.domain.quote import Estimate, Quote
 from orchestrator.domain.run import Cause, Run
 from orchestrator.domain.tariff import Bill, Tariff
@@ -123,6 +125,14 @@ class Unit(Protocol):
     async def bill(self, job_id: UUID) -> Bill | None: ...
     async def usage_records(self, after: int, limit: int) -> Sequence[tuple[int, Run, Job]]: ...
 
+    # what finished runs teach; without machine: all machines of the profile together
+    async def add_sample(self, sample: Sample) -> None: ...
+    async def samples(self, profile: str, machine_id: UUID | None, *, limit: int) -> Sequence[Sample]: ...
+    async def samples_counted(self) -> Sequence[tuple[UUID, str, int]]: ...
+    async def calibration(self, profile: str, machine_id: UUID | None) -> Calibration | None: ...
+    async def calibrations(self) -> Sequence[Calibration]: ...
+    async def adopt(self, calibration: Calibration, event: Event) -> None: ...
+
     # the log, keys, the fleet's turn
     async def emit(self, event: Event) -> None: ...
     async def events(
@@ -207,6 +217,10 @@ class Sliced:
     artifact: Artifact  # its sha256 and size are those of `path`
 
 
+SliceProgress = Callable[[int, str], Awaitable[None]]
+"""Told how far slicing is, in thousandths that never fall, and what the slicer says it does. What it raises ends it."""
+
+
 class Workshop(Protocol):
     """Everything that opens a member's file; all of it in a sandbox. A file that cannot be made raises
     Rejected."""
@@ -217,8 +231,24 @@ class Workshop(Protocol):
         self, path: Path, name: str, profile: str, process: Process, quantity: int
     ) -> Estimate: ...
 
+    async def advise(self, path: Path, name: str, profile: str, process: Process) -> Advice:
+        """What may go wrong as chosen, and how the part would better lie; slower than a price, a second or so."""
+
+    async def preview(self, path: Path, name: str, turn: Turn) -> Path:
+        """A PNG of the part, kept for the next time; the same file and turn are drawn once."""
+
+    async def ringed(self, path: Path, name: str, profile: str, process: Process) -> Path:
+        """The same, with rings around the places that may go wrong as chosen."""
+
     async def slice(
-        self, path: Path, name: str, profile: str, process: Process, quantity: int, into: Path
+        self,
+        path: Path,
+        name: str,
+        profile: str,
+        process: Process,
+        quantity: int,
+        into: Path,
+        progress: SliceProgress | None = None,
     ) -> Sliced:
         """Raises Rejected with the slicer's own words, Unavailable when the slicer is missing or died."""
 

@@ -12,7 +12,9 @@ from pathlib import Path
 from orchestrator.domain.errors import Misconfigured
 
 PREFIX = "ETABLI_"
-NOT_SETTINGS = frozenset({"ETABLI_TEST_BUILD", "ETABLI_CRASH_AT", "ETABLI_DAY_SEEDS"})
+NOT_SETTINGS = frozenset(
+    {"ETABLI_TEST_BUILD", "ETABLI_CRASH_AT", "ETABLI_DAY_SEEDS", "ETABLI_CALLER", "ETABLI_CORPUS_STL"}
+)
 """Variables of the test rig and the launcher, read elsewhere."""
 
 

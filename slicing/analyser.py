@@ -23,13 +23,14 @@ from slicing.gcode import GcodeReport, NotOurGcode
 from slicing.limits import MESH, RESULT_BYTES_MAX, SLICE, Limits
 from slicing.placement import AS_DRAWN, Placement
 from slicing.profile import PrintProfile
-from slicing.results import MeshAnalysis, PrintEstimate, Study
+from slicing.results import MeshAnalysis, MeshWarning, PrintEstimate, Study
 from slicing.sandbox import Sandbox, bubblewrap, kill_group, python_paths
 from slicing.zygote import STATUS_MARK
 
 IDLE_SECONDS = 600.0
 START_SECONDS = 30.0
 GRACE_SECONDS = 2.0
+PREVIEW_PX = 512
 _ENVIRONMENT = {
     "OPENBLAS_NUM_THREADS": "1",
     "OMP_NUM_THREADS": "1",
@@ -125,6 +126,35 @@ class Analyser:
         """Write the mesh as a binary STL of ours to `out` (corner at the origin, mm) and say what it is."""
         raw = await self._ask("to_stl", path, filename=filename, placement=asdict(placement), out=out)
         return MeshAnalysis.from_json(raw["analysis"])
+
+    async def printability(
+        self, path: Path, filename: str, profile: PrintProfile, placement: Placement = AS_DRAWN
+    ) -> tuple[tuple[MeshWarning, ...], Mapping[str, Any] | None]:
+        """What may go wrong as the part will lie, under this profile; and the plain form of an OrientationAdvice."""
+        raw = await self._ask(
+            "printability", path, filename=filename, placement=asdict(placement), keys=dict(profile.keys)
+        )
+        return tuple(MeshWarning.from_json(warning) for warning in raw["warnings"]), raw["turn"]
+
+    async def draw(
+        self,
+        path: Path,
+        filename: str,
+        out: Path,
+        placement: Placement = AS_DRAWN,
+        profile: PrintProfile | None = None,
+    ) -> None:
+        """Write a square PNG of the part to `out`; under a profile, what may go wrong is ringed."""
+        keys = dict(profile.keys) if profile else None
+        await self._ask(
+            "draw",
+            path,
+            filename=filename,
+            placement=asdict(placement),
+            keys=keys,
+            size_px=PREVIEW_PX,
+            out=out,
+        )
 
     async def read_gcode(self, path: Path, milligrams_per_mm: float, limits: Limits = SLICE) -> GcodeReport:
         """Figures and consumption curve of a file our slicer wrote. Raises NotOurGcode if it is not whole."""

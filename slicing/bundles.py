@@ -21,23 +21,22 @@ _META = frozenset(
         "inherits",
         "renamed_from",
         "notes",
-        "printer_notes",
         "filament_notes",
-        "printer_model",
         "printer_variant",
         "printer_vendor",
         "filament_vendor",
         "default_print_profile",
         "default_filament_profile",
         "default_materials",
-        "bed_custom_model",
         "bed_custom_texture",
         "thumbnails",
         "thumbnails_format",
     }
 )
-"""Keys that choose presets or decorate them; the toolpath does not depend on them."""
-_DANGEROUS = frozenset({"post_process", "output_filename_format", "gcode_substitutions"})
+"""Keys that choose presets or decorate them. Not `printer_model` and `printer_notes`: start G-code asks for them, and a
+MK3S that is told another model's name stops and waits for a person.
+"""
+_DANGEROUS = frozenset({"post_process", "output_filename_format", "gcode_substitutions", "bed_custom_model"})
 """Keys that run a program, name a file or rewrite what was checked."""
 _SECRET_PREFIXES = ("print_host", "printhost_", "host_", "serial_")
 
@@ -58,12 +57,24 @@ class Preset:
 
 def flatten(preset: Preset, folder: Path = INSTALLED) -> Mapping[str, str]:
     """Every key of the preset with its inheritance resolved, safe to hand to a slicer. Raises BundleError."""
-    sections = read(folder / f"{preset.vendor}.ini")
     keys: dict[str, str] = {}
     for kind, name in (("print", preset.print), ("filament", preset.filament), ("printer", preset.printer)):
-        keys |= _resolved(sections, kind, name, 0)
-    kept = {key: value for key, value in keys.items() if _harmless(key)}
-    return MappingProxyType(kept | {"post_process": "", "output_filename_format": "out.gcode"})
+        keys |= section(preset.vendor, kind, name, folder)
+    return MappingProxyType(keys | {"post_process": "", "output_filename_format": "out.gcode"})
+
+
+def section(vendor: str, kind: str, name: str, folder: Path = INSTALLED) -> dict[str, str]:
+    """One preset's own keys and those it inherits, without the harmful ones. Raises BundleError."""
+    keys = _resolved(read(folder / f"{vendor}.ini"), kind, name, 0)
+    return {key: value for key, value in keys.items() if harmless(key)}
+
+
+def defaults(vendor: str, printer: str, folder: Path = INSTALLED) -> tuple[str, str]:
+    """The print and the filament preset that the vendor means for a printer; "" where it names none."""
+    keys = _resolved(read(folder / f"{vendor}.ini"), "printer", printer, 0)
+    named = (keys.get(f"default_{kind}_profile", "").split(";")[0] for kind in ("print", "filament"))
+    first, second = (name.strip().strip('"') for name in named)
+    return first, second
 
 
 def read(path: Path) -> Sections:
@@ -90,8 +101,8 @@ def read(path: Path) -> Sections:
 def presets(folder: Path = INSTALLED) -> Iterator[tuple[str, str, str]]:
     """All that may be chosen: (vendor, kind, name); the abstract ones, whose names stand in stars, are left out."""
     for path in sorted(folder.glob("*.ini")):
-        for section in read(path):
-            kind, mark, name = section.partition(":")
+        for heading in read(path):
+            kind, mark, name = heading.partition(":")
             if mark and kind in ("printer", "print", "filament") and not name.startswith("*"):
                 yield path.stem, kind, name
 
@@ -110,7 +121,8 @@ def _resolved(sections: Sections, kind: str, name: str, depth: int) -> dict[str,
     return keys | {key: value for key, value in own.items() if key != "inherits"}
 
 
-def _harmless(key: str) -> bool:
+def harmless(key: str) -> bool:
+    """Whether the slicer may be told this key: it runs nothing, names no file, and carries no address or secret."""
     return not (
         key in _META
         or key in _DANGEROUS

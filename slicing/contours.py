@@ -1,6 +1,7 @@
 """What the nozzle feels along a contour: its length, its corners, whether it is a small loop. Pure numpy.
 
-Contours are chains of segments joined where one ends and the next begins; no mesh topology is needed.
+Contours are chains of cuts joined where one ends and the next begins; no mesh topology is needed. Lengths in mm,
+speeds in mm/s.
 """
 
 from __future__ import annotations
@@ -10,89 +11,118 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from slicing.raster import F64, I64, Segments
+from slicing.bitraster import F32, F64, I64, Cuts
 
-WELD_MM = 1e-4
 SHORT_MM = 0.002
 CONTOUR_MM_MIN = 0.5
 SMALL_LOOP_MM = 2 * np.pi * 6.5
+"""PrusaSlicer's own limit: shorter loops run at the small-perimeter speed."""
+SAMPLED_LAYERS = 40
+SAMPLED_CUTS = 16_000
 
 
 @dataclass(frozen=True, kw_only=True)
 class Chains:
-    """Contours of some layers, and the turns between consecutive segments.
+    """Contours of some layers, and the turns between consecutive cuts.
 
-    `turn` is the largest component of the change of unit direction at each segment's end (0 straight, up to
-    2); `contour_of` maps a segment to its contour.
+    `turn` is the largest component of the change of unit direction at each cut's end (0 straight, up to 2);
+    `contour_of` maps a cut to its contour.
     """
 
     layer: I64
     length: F64
     contour_of: I64
-    turn: F64
+    turn: F32
 
 
-def chain(segments: Segments, layers: I64) -> Chains:
-    """Join the segments of the given planes into contours; those under 0.5 mm drop out later by their
-    length.
-    """
-    chosen = np.zeros(int(max(segments.layer.max(initial=0), layers.max(initial=0))) + 1, dtype=np.bool_)
-    chosen[layers] = True
-    dx, dy = segments.bx - segments.ax, segments.by - segments.ay
-    keep = np.flatnonzero(chosen[segments.layer] & ((dx != 0) | (dy != 0)))
-    layer, dx, dy = segments.layer[keep], dx[keep], dy[keep]
-    following = _following(segments, keep, layer)
-    length = np.hypot(dx, dy)
-    root, contour_of = np.unique(_labels(following), return_inverse=True)
-    total = np.bincount(contour_of, weights=length, minlength=len(root)).astype(np.float64)
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """Chains of some planes, the number of contours of every plane (interpolated), and of cuts per mm of contour."""
+
+    chains: Chains
+    count: F64
+
+
+def sample(cuts: Cuts, planes: int) -> Sample:
+    """Chain a few planes, evenly chosen: fine meshes say as much about pace with fewer of them."""
+    step = max(1, -(-planes // SAMPLED_LAYERS), min(len(cuts.layer) // SAMPLED_CUTS, planes // 8))
+    chosen = np.zeros(planes, dtype=np.bool_)
+    chosen[step // 2 :: step] = True
+    if planes:
+        chosen[0] = True
+    chains = chain(cuts, np.flatnonzero(chosen[cuts.layer]))
+    layers = np.flatnonzero(chosen)
+    long_enough = chains.length >= CONTOUR_MM_MIN
+    count = np.bincount(chains.layer[long_enough], minlength=planes)[layers]
+    return Sample(chains=chains, count=np.interp(np.arange(planes), layers, count))
+
+
+def chain(cuts: Cuts, chosen: I64) -> Chains:
+    """Join the chosen cuts into contours; those under 0.5 mm drop out later by their length."""
+    dx, dy = cuts.bx[chosen] - cuts.ax[chosen], cuts.by[chosen] - cuts.ay[chosen]
+    real = np.flatnonzero((dx != 0) | (dy != 0))
+    if len(real) < len(chosen):
+        chosen, dx, dy = chosen[real], dx[real], dy[real]
+    layer = cuts.layer[chosen]
+    length = np.sqrt(dx * dx + dy * dy)
+    ax, ay, bx, by = cuts.ax[chosen], cuts.ay[chosen], cuts.bx[chosen], cuts.by[chosen]
+    following = _following(_keys(ax, ay, layer), _keys(bx, by, layer))
+    label = _labels(following)
+    first = np.flatnonzero(label == np.arange(len(label)))
+    number = np.empty(len(label), dtype=np.int64)
+    number[first] = np.arange(len(first))
+    contour_of = number[label]
+    total = np.bincount(contour_of, weights=length, minlength=len(first)).astype(np.float64)
     turn = _turns(dx / length, dy / length, length, following)
-    return Chains(layer=layer[root], length=total, contour_of=contour_of, turn=turn)
+    return Chains(layer=layer[first], length=total, contour_of=contour_of, turn=turn)
 
 
-def _following(segments: Segments, keep: I64, layer: I64) -> I64:
-    """For each segment the one that begins where it ends; itself where the mesh is open."""
-    start = _keys(segments.ax[keep], segments.ay[keep], layer)
-    end = _keys(segments.bx[keep], segments.by[keep], layer)
+def _keys(x: F32, y: F32, layer: I64) -> I64:
+    """A hash of a point: neighbours' ends are bit-identical, and a collision would join two contours once in ages."""
+    column, row = x.view(np.int32).astype(np.int64), y.view(np.int32).astype(np.int64)
+    return column * -7046029254386353131 + row * 2685821657736338717 + layer * 1442695040888963407
+
+
+def _following(start: I64, end: I64) -> I64:
+    """For each cut the one that begins where it ends; itself where the mesh is open."""
     by_start, by_end = np.argsort(start), np.argsort(end)
-    following = np.arange(len(keep))
-    if np.array_equal(start[by_start], end[by_end]):
+    following = np.arange(len(start))
+    sorted_start = start[by_start]
+    if np.array_equal(sorted_start, end[by_end]):
         # Closed everywhere: pairing the two sorted lists is a permutation even where contours touch.
         following[by_end] = by_start
         return following
-    at = np.searchsorted(start[by_start], end).clip(max=max(len(keep) - 1, 0))
-    found = by_start[at] if len(keep) else at
-    matches = start[found] == end
-    following[matches] = found[matches]
+    at = np.searchsorted(sorted_start, end).clip(max=max(len(start) - 1, 0))
+    matches = sorted_start[at] == end
+    following[matches] = by_start[at][matches]
     return following
 
 
-def _keys(x: F64, y: F64, layer: I64) -> I64:
-    column = np.rint((x - (x.min() if len(x) else 0)) / WELD_MM).astype(np.int64)
-    row = np.rint((y - (y.min() if len(y) else 0)) / WELD_MM).astype(np.int64)
-    # A hash, not a packing: 64 bits mixed; a collision would join two contours of some ten thousand, once
-    # in ages.
-    return (column * -7046029254386353131 + row * 2685821657736338717 + layer * 1442695040888963407).astype(
-        np.int64
-    )
-
-
 def _labels(following: I64) -> I64:
-    """The smallest segment of each cycle, by doubling the step until nothing changes."""
+    """The smallest cut of each cycle, by doubling the step until nothing changes."""
     label, step = np.arange(len(following)), following
     for _ in range(32):
         lower = np.minimum(label, label[step])
         if np.array_equal(lower, label):
             break
         label, step = lower, step[step]
+    # An open chain's cuts may keep labels that are no root: point them at the root they lead to.
+    for _ in range(32):
+        root = label[label]
+        if np.array_equal(root, label):
+            break
+        label = root
     return label
 
 
-def _turns(ux: F64, uy: F64, length: F64, following: I64) -> F64:
+def _turns(ux: F32, uy: F32, length: F32, following: I64) -> F32:
     onward = following
-    for _ in range(3):
-        onward = np.where(length[onward] < SHORT_MM, following[onward], onward)
-    turn = np.maximum(np.abs(ux[onward] - ux), np.abs(uy[onward] - uy))
-    turn[length < SHORT_MM] = 0.0
+    short = length < SHORT_MM
+    if short.any():
+        for _ in range(3):
+            onward = np.where(short[onward], following[onward], onward)
+    turn: F32 = np.maximum(np.abs(ux[onward] - ux), np.abs(uy[onward] - uy))
+    turn[short] = 0.0
     turn[onward == np.arange(len(onward))] = 1.0
     return turn
 
@@ -100,21 +130,24 @@ def _turns(ux: F64, uy: F64, length: F64, following: I64) -> F64:
 def seconds_per_mm(
     chains: Chains, speed: float, small_speed: float, acceleration: float, jerk: float
 ) -> float:
-    """Mean seconds per mm along all contours: c corners make c + 1 equal moves joined at the mean corner
-    speed.
+    """Mean seconds per mm along all contours: c corners make c + 1 equal moves joined at the mean corner speed.
 
-    Classic jerk: a corner whose largest change of unit direction is d passes at jerk / d; it counts below
-    0.85 v. Loops shorter than 41 mm run at the small-perimeter speed.
+    Classic jerk: a corner whose largest change of unit direction is d passes at jerk / d; it counts below 0.85 v.
+    Loops shorter than 41 mm run at the small-perimeter speed.
     """
     usable = chains.length >= CONTOUR_MM_MIN
     if not usable.any():
         return 1 / speed
     pace = np.where(chains.length < SMALL_LOOP_MM, small_speed, speed)
-    own_pace = pace[chains.contour_of]
-    passing = np.minimum(own_pace, jerk / np.maximum(chains.turn, 1e-9))
-    corner = passing < 0.85 * own_pace
-    many = np.bincount(chains.contour_of[corner], minlength=len(pace))
-    total = np.bincount(chains.contour_of[corner], weights=passing[corner], minlength=len(pace))
+    # Corners too gentle for the fastest loop are too gentle for all: most of a fine mesh drops out here.
+    sharp = np.flatnonzero(chains.turn > jerk / (0.85 * max(speed, small_speed)))
+    contour = chains.contour_of[sharp]
+    own = pace[contour]
+    passing = np.minimum(own, jerk / chains.turn[sharp])
+    corner = passing < 0.85 * own
+    contour, passing = contour[corner], passing[corner]
+    many = np.bincount(contour, minlength=len(pace))
+    total = np.bincount(contour, weights=passing, minlength=len(pace))
     joint: F64 = np.where(many > 0, total / np.maximum(many, 1), np.minimum(jerk, pace)).astype(np.float64)
     moves = (many + 1).astype(np.float64)
     seconds = trapezoid_seconds(chains.length, moves, pace, acceleration, joint)

@@ -16,18 +16,20 @@ from numpy.typing import NDArray
 from slicing import raster, sniff, stl, threemf
 from slicing.faults import refused
 from slicing.limits import FILE_BYTES_MAX, PART_MM_MAX
-from slicing.messages import WARNINGS
+from slicing.messages import warning
 from slicing.placement import AS_DRAWN, Placement
 from slicing.results import MeshAnalysis, MeshWarning
+from slicing.runs import joined
 
 F64 = NDArray[np.float64]
-I64 = NDArray[np.int64]
 
 TINY_MM = 2.0
+HOLES_MAX = 20
 INCH_MM, METRE_MM = 25.4, 1000.0
 FLAT_MM = 1e-3
 WELD_MM = 1e-5
-BODIES_TRIANGLES_MAX = 30_000
+NO_AREA = 1e-12  # of the square of the largest side: below it, only rounding is left
+BODIES_TRIANGLES_MAX = 500_000
 SOUP_OPEN_SHARE = 0.5  # open edges per triangle side: beyond it no slicer finds a body
 
 
@@ -58,9 +60,11 @@ def _read(kind: str, fd: int, size: int) -> tuple[F64, list[MeshWarning]]:
         with open(fd, "rb", closefd=False) as file:
             file.seek(0)
             model = threemf.read(file)
-        notes = [_warning("mesh.settings_dropped", "note")] if model.settings_dropped else []
+        notes = [warning("mesh.settings_dropped", "note")] if model.settings_dropped else []
         if model.others_ignored:
-            notes.append(_warning("mesh.other_parts_ignored", "note", count=model.others_ignored))
+            notes.append(warning("mesh.other_parts_ignored", "note", count=model.others_ignored))
+        if model.not_printable:
+            notes.append(warning("mesh.not_printable", "note", count=model.not_printable))
         return model.triangles, notes
     with open(fd, "rb", closefd=False) as file:
         file.seek(0)
@@ -88,15 +92,19 @@ def analyse(triangles: F64, kind: str, size_bytes: int, notes: list[MeshWarning]
         raise refused("mesh.flat", **_sizes(size))
     warnings = list(notes or [])
     volume, area = _volume_and_area(triangles, low)
+    if area <= NO_AREA * float(size.max()) ** 2:
+        raise refused("mesh.no_surface", triangles=len(triangles))
     if volume < 0:
         triangles, volume = np.ascontiguousarray(triangles[:, ::-1]), -volume
-        warnings.append(_warning("mesh.inverted", "note"))
+        warnings.append(warning("mesh.inverted", "note"))
     corners = _corner_keys(triangles)
     open_edges = _open_edges(corners)
     if open_edges > SOUP_OPEN_SHARE * 3 * len(triangles):
         raise refused("mesh.soup", triangles=len(triangles), open_edges=open_edges)
     if open_edges:
-        warnings.append(_warning("mesh.not_closed", "warning", open_edges=open_edges))
+        warnings.append(
+            warning("mesh.not_closed", "warning", place=holes(triangles, corners), open_edges=open_edges)
+        )
     warnings += _size_warnings(size)
     analysis = MeshAnalysis(
         kind=kind,
@@ -149,57 +157,80 @@ def _open_edges(corners: NDArray[np.uint64]) -> int:
     return int(np.count_nonzero(lengths & 1))
 
 
+def holes(triangles: F64, corners: NDArray[np.uint64]) -> tuple[tuple[float, ...], ...]:
+    """Boxes (low, high) in mm around the open edges that hang together, the largest first; at most HOLES_MAX."""
+    a, b = corners, np.roll(corners, -1, axis=1)
+    edge = (np.minimum(a, b) * np.uint64(0x9E3779B97F4A7C15) ^ np.maximum(a, b)).reshape(-1)
+    _, which, count = np.unique(edge, return_inverse=True, return_counts=True)
+    odd = np.flatnonzero((count[which] % 2 == 1) & (a != b).reshape(-1))
+    at, side = np.divmod(odd, 3)
+    _, ends = np.unique(np.stack((a[at, side], b[at, side])), return_inverse=True)
+    one, two = ends.reshape(2, -1)
+    group = joined(int(ends.max(initial=-1)) + 1, one, two)[one]
+    points = np.stack((triangles[at, side], triangles[at, (side + 1) % 3]))
+    names, group = np.unique(group, return_inverse=True)
+    low, high = np.full((len(names), 3), np.inf), np.full((len(names), 3), -np.inf)
+    np.minimum.at(low, group, points.min(axis=0))
+    np.maximum.at(high, group, points.max(axis=0))
+    order = np.argsort(-np.linalg.norm(high - low, axis=1))[:HOLES_MAX]
+    boxes = np.concatenate((low, high), axis=1)[order]
+    return tuple(tuple(round(float(v), 2) for v in box) for box in boxes)
+
+
 def _bodies(corners: NDArray[np.uint64]) -> int:
-    """Connected shells by shared corners: labels run down to the smallest until nothing changes."""
-    _, vertex = np.unique(corners, return_inverse=True)
-    faces = vertex.reshape(-1, 3)
-    label: I64 = np.arange(int(faces.max()) + 1)
-    while True:
-        lowest = label[faces].min(axis=1)
-        new = label.copy()
-        for i in range(3):
-            np.minimum.at(new, faces[:, i], lowest)
-            np.minimum.at(new, label[faces[:, i]], lowest)
-        new = new[new]
-        if np.array_equal(new, label):
-            return len(np.unique(label))
-        label = new
+    """Connected shells by shared corners: in each round every label but the lowest around it is hung on a
+    lower one, until no side of a triangle joins two labels.
+    """
+    faces = _numbered(corners).reshape(-1, 3)
+    label = np.arange(int(faces.max()) + 1, dtype=np.int32)
+    a, b = faces[:, :2].reshape(-1), faces[:, 1:].reshape(-1)
+    while len(a):
+        label[np.maximum(a, b)] = np.minimum(a, b)  # of several, any will do: the others come next round
+        while not np.array_equal(up := label[label], label):
+            label = up
+        a, b = label[a], label[b]
+        apart = a != b
+        a, b = a[apart], b[apart]
+    return int(np.count_nonzero(label == np.arange(len(label))))
+
+
+def _numbered(corners: NDArray[np.uint64]) -> NDArray[np.int32]:
+    """Small numbers for the keys, equal for equal keys: by a table of their first bits, without sorting."""
+    keys = corners.reshape(-1)
+    bits = max(8, len(keys).bit_length())
+    place = (keys >> np.uint64(64 - bits)).astype(np.int64)
+    table = np.zeros(1 << bits, dtype=np.uint64)
+    table[place] = keys
+    lost = np.flatnonzero(table[place] != keys)  # whose place another key holds
+    if len(lost):
+        place[lost] = len(table) + np.unique(keys[lost], return_inverse=True)[1]
+    used = np.zeros(int(place.max()) + 1, dtype=np.bool_)
+    used[place] = True
+    number: NDArray[np.int32] = (np.cumsum(used, dtype=np.int32) - 1)[place]
+    return number
 
 
 def _size_warnings(size: F64) -> list[MeshWarning]:
     largest = float(size.max())
     if largest < 0.5:
-        return [_units(size, "metre", METRE_MM)]
+        return [_units(size, "metre")]
     if largest < 10:
-        return [_units(size, "inch", INCH_MM)]
-    return [_warning("mesh.tiny", "warning", **_sizes(size))] if largest < TINY_MM else []
+        return [_units(size, "inch")]
+    return [warning("mesh.tiny", "warning", **_sizes(size))] if largest < TINY_MM else []
 
 
-def _units(size: F64, unit: str, factor: float) -> MeshWarning:
-    bigger = _sizes(size * factor)
-    return _warning(
-        "mesh.units?", "question", unit=unit, bx=bigger["x"], by=bigger["y"], bz=bigger["z"], **_sizes(size)
-    )
+_UNITS = {"inch": (INCH_MM, "inches", "pouces"), "metre": (METRE_MM, "metres", "mètres")}
 
 
-_UNIT_FR = {"inch": "pouces", "metre": "mètres"}
-_UNIT_EN = {"inch": "inches", "metre": "metres"}
+def _units(size: F64, unit: str) -> MeshWarning:
+    """A part this small was probably drawn in another unit: only its maker knows."""
+    factor, english, french = _UNITS[unit]
+    figures = _sizes(size) | {f"b{axis}": value for axis, value in _sizes(size * factor).items()}
+    figures |= {"unit": unit, "unit_name": (english, french), "scale_percent": round(100 * factor)}
+    return warning("mesh.units?", "question", **figures)
 
 
-def _warning(code: str, severity: str, **params: Any) -> MeshWarning:
-    words, english, french = WARNINGS[code], dict(params), dict(params)
-    if "unit" in params:
-        english["unit"], french["unit"] = _UNIT_EN[params["unit"]], _UNIT_FR[params["unit"]]
-    return MeshWarning(
-        code=code,
-        severity=severity,
-        text_en=words.en.format(**english),
-        text_fr=words.fr.format(**french),
-        params=params,
-    )
-
-
-def _sizes(size: F64) -> dict[str, str]:
+def _sizes(size: F64) -> dict[str, Any]:
     return dict(zip("xyz", (_mm(float(v)) for v in size), strict=True))
 
 

@@ -6,9 +6,12 @@ Placeholders are filled from the parameters that travel with the code; a test fi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
+
+from slicing.results import MeshWarning
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -208,17 +211,26 @@ REFUSALS: Mapping[str, Words] = MappingProxyType(
             remedy_en=_SIMPLER_EN,
             remedy_fr=_SIMPLER_FR,
         ),
+        "mesh.no_surface": Words(
+            en="All {triangles} triangles are collapsed to lines or points: there is no surface to print.",
+            fr="Les {triangles} triangles sont tous réduits à des lignes ou à des points : il n'y a aucune "
+            "surface à imprimer.",
+            remedy_en="The model is damaged. " + _EXPORT_EN,
+            remedy_fr="Le modèle est endommagé. " + _EXPORT_FR,
+        ),
     }
 )
 
 WARNINGS: Mapping[str, Words] = MappingProxyType(
     {
         "mesh.units?": Words(
-            en="The part measures only {x} x {y} x {z} mm. Was it drawn in {unit}? It would then measure "
+            en="The part measures only {x} x {y} x {z} mm. Was it drawn in {unit_name}? It would then measure "
             "{bx} x {by} x {bz} mm.",
-            fr="La pièce ne mesure que {x} x {y} x {z} mm. A-t-elle été dessinée en {unit} ? Elle "
+            fr="La pièce ne mesure que {x} x {y} x {z} mm. A-t-elle été dessinée en {unit_name} ? Elle "
             "mesurerait alors "
             "{bx} x {by} x {bz} mm.",
+            remedy_en="If so, scale it to {scale_percent} %.",
+            remedy_fr="Si oui, agrandissez-la à {scale_percent} %.",
         ),
         "mesh.not_closed": Words(
             en="The surface has holes ({open_edges} open edges). The slicer will close them as well as "
@@ -226,6 +238,8 @@ WARNINGS: Mapping[str, Words] = MappingProxyType(
             "the estimate is less certain.",
             fr="La surface a des trous ({open_edges} arêtes ouvertes). Le trancheur les fermera au mieux ; "
             "l'estimation est moins sûre.",
+            remedy_en="Look at the marked places in your design program if the print must be exact.",
+            remedy_fr="Vérifiez les endroits indiqués dans votre logiciel si la pièce doit être exacte.",
         ),
         "mesh.tiny": Words(
             en="The part is very small ({x} x {y} x {z} mm): details may be lost.",
@@ -246,5 +260,127 @@ WARNINGS: Mapping[str, Words] = MappingProxyType(
             en="{count} entries of the file are not meshes and were left out.",
             fr="{count} éléments du fichier ne sont pas des maillages et ont été laissés de côté.",
         ),
+        "mesh.not_printable": Words(
+            en="{count} parts of the file are marked as not to be printed and were left out.",
+            fr="{count} pièces du fichier sont marquées comme à ne pas imprimer et ont été laissées de côté.",
+        ),
+        "print.too_big": Words(
+            en="The part measures {x} x {y} x {z} mm and the machine holds {bed_x} x {bed_y} x {bed_z} mm.",
+            fr="La pièce mesure {x} x {y} x {z} mm et la machine accepte {bed_x} x {bed_y} x {bed_z} mm.",
+            remedy_en="Scale it to {scale_percent} %, or cut it into parts.",
+            remedy_fr="Réduisez-la à {scale_percent} %, ou coupez-la en morceaux.",
+        ),
+        "print.too_big.turn": Words(
+            en="As it lies, the part ({x} x {y} x {z} mm) does not fit the machine ({bed_x} x {bed_y} x "
+            "{bed_z} mm).",
+            fr="Ainsi posée, la pièce ({x} x {y} x {z} mm) ne tient pas dans la machine ({bed_x} x {bed_y} x "
+            "{bed_z} mm).",
+            remedy_en="Lay it another way ({turn_name}), or scale it to {scale_percent} %.",
+            remedy_fr="Couchez-la autrement ({turn_name}), ou réduisez-la à {scale_percent} %.",
+        ),
+        "print.too_big.rotate": Words(
+            en="The part ({x} x {y} x {z} mm) fits the machine ({bed_x} x {bed_y} x {bed_z} mm) only at an angle.",
+            fr="La pièce ({x} x {y} x {z} mm) ne tient dans la machine ({bed_x} x {bed_y} x {bed_z} mm) "
+            "qu'en biais.",
+            remedy_en="Turn it by {degrees} degrees on the bed in your design program, or scale it to "
+            "{scale_percent} %.",
+            remedy_fr="Tournez-la de {degrees} degrés à plat dans votre logiciel, ou réduisez-la à "
+            "{scale_percent} %.",
+        ),
+        "print.overhang": Words(
+            en="Some of it hangs in the air: about {area_mm2} mm2 have nothing below. It will droop or fail.",
+            fr="Une partie pend dans le vide : environ {area_mm2} mm2 n'ont rien en dessous. Cela "
+            "s'affaissera ou ratera.",
+            remedy_en="Ask for supports (about {grams} g more), or lay it another way.",
+            remedy_fr="Demandez des supports (environ {grams} g de plus), ou couchez-la autrement.",
+        ),
+        "print.bridge": Words(
+            en="It spans {span_mm} mm through the air between two walls: the underside may sag a little.",
+            fr="Elle franchit {span_mm} mm dans le vide entre deux parois : le dessous peut s'affaisser un peu.",
+            remedy_en="If the underside matters, ask for supports.",
+            remedy_fr="Si le dessous compte, demandez des supports.",
+        ),
+        "print.floating": Words(
+            en="{count} pieces touch neither the bed nor the rest of the part; the lowest begins {above_mm} mm up.",
+            fr="{count} morceaux ne touchent ni le plateau ni le reste de la pièce ; le plus bas commence à "
+            "{above_mm} mm.",
+            remedy_en="Join them to the part in your design program, lay the part on the bed, or ask for supports.",
+            remedy_fr="Reliez-les à la pièce dans votre logiciel, posez la pièce sur le plateau, ou demandez "
+            "des supports.",
+        ),
+        "print.in_air": Words(
+            en="{count} places begin in mid-air, the lowest {above_mm} mm up, and only join the part further up.",
+            fr="{count} endroits commencent dans le vide, le plus bas à {above_mm} mm, et ne rejoignent la pièce "
+            "que plus haut.",
+            remedy_en="Ask for supports, or lay it another way.",
+            remedy_fr="Demandez des supports, ou couchez-la autrement.",
+        ),
+        "print.tips_over": Words(
+            en="As it lies, its weight is {beyond_mm} mm beyond its foot: it will tip over.",
+            fr="Ainsi posée, son poids dépasse son pied de {beyond_mm} mm : elle basculera.",
+            remedy_en="Lay it another way, or ask for supports.",
+            remedy_fr="Couchez-la autrement, ou demandez des supports.",
+        ),
+        "print.slender": Words(
+            en="It is {height_mm} mm tall on a narrow foot of {foot_mm2} mm2: the nozzle may knock it over.",
+            fr="Elle fait {height_mm} mm de haut sur un pied étroit de {foot_mm2} mm2 : la buse peut la renverser.",
+            remedy_en="Ask for a brim of 5 mm, or lay it down.",
+            remedy_fr="Demandez une bordure de 5 mm, ou couchez-la.",
+        ),
+        "print.small_foot": Words(
+            en="Only {foot_mm2} mm2 touch the bed, for {height_mm} mm of height: it may come loose.",
+            fr="Seuls {foot_mm2} mm2 touchent le plateau, pour {height_mm} mm de haut : elle peut se décoller.",
+            remedy_en="Ask for a brim of 5 mm, or lay it on a larger face.",
+            remedy_fr="Demandez une bordure de 5 mm, ou posez-la sur une face plus grande.",
+        ),
+        "print.thin_walls": Words(
+            en="Some walls are {thickness_mm} mm thick, thinner than one line of the nozzle ({line_mm} mm): they "
+            "will be missing.",
+            fr="Des parois font {thickness_mm} mm, moins qu'un trait de la buse ({line_mm} mm) : elles manqueront.",
+            remedy_en="Make them at least {line_mm} mm thick, or scale the part up.",
+            remedy_fr="Donnez-leur au moins {line_mm} mm, ou agrandissez la pièce.",
+        ),
+        "print.many_layers": Words(
+            en="It has {layers} layers of {layer_mm} mm: it takes long, and one fault on the way loses all of it.",
+            fr="Elle compte {layers} couches de {layer_mm} mm : c'est long, et un seul défaut en chemin perd tout.",
+            remedy_en="A draft quality has thicker layers; or lay it down.",
+            remedy_fr="La qualité brouillon a des couches plus épaisses ; ou couchez-la.",
+        ),
     }
 )
+
+
+TURN_NAMES: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "as_drawn": ("as drawn", "comme dessinée"),
+        "x90": ("on its front", "sur l'avant"),
+        "x180": ("upside down", "à l'envers"),
+        "x270": ("on its back", "sur le dos"),
+        "y90": ("on its right side", "sur le côté droit"),
+        "y270": ("on its left side", "sur le côté gauche"),
+    }
+)
+"""How people say a turn of `slicing.placement`, in English and French."""
+
+
+def warning(
+    code: str, severity: str, *, place: Sequence[tuple[float, ...]] = (), **params: Any
+) -> MeshWarning:
+    """The warning `code` with its sentences filled in, in both languages; a figure may have a French form of its own,
+    given as a pair (English, French).
+    """
+    words = WARNINGS[code]
+    english, french = (
+        {name: value[side] if isinstance(value, tuple) else value for name, value in params.items()}
+        for side in (0, 1)
+    )
+    return MeshWarning(
+        code=code,
+        severity=severity,
+        text_en=words.en.format(**english),
+        text_fr=words.fr.format(**french),
+        params=english,
+        remedy_en=words.remedy_en.format(**english),
+        remedy_fr=words.remedy_fr.format(**french),
+        place=tuple(place),
+    )

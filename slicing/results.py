@@ -9,13 +9,25 @@ from typing import Any, Self
 
 @dataclass(frozen=True, kw_only=True)
 class MeshWarning:
-    """Something worth telling that does not stop the job. `severity` is `note`, `warning` or `question`."""
+    """Something worth telling that does not stop the job. `severity` is `note`, `warning` or `question`.
+
+    `place` lists points (x, y, z) and boxes (x0, y0, z0, x1, y1, z1) in mm, in the file's own coordinates: at most
+    some twenty, the worst first. The remedies say what to do, and are empty where there is nothing to do.
+    """
 
     code: str
     severity: str
     text_en: str
     text_fr: str
     params: Mapping[str, Any]
+    remedy_en: str = ""
+    remedy_fr: str = ""
+    place: tuple[tuple[float, ...], ...] = ()
+
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> Self:
+        """Rows written before remedies and places were known have neither."""
+        return cls(**{**raw, "place": tuple(tuple(p) for p in raw.get("place", ()))})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +52,7 @@ class MeshAnalysis:
     def from_json(cls, raw: Mapping[str, Any]) -> Self:
         fields = dict(raw)
         fields["size_mm"] = tuple(float(v) for v in raw["size_mm"])
-        fields["warnings"] = tuple(MeshWarning(**w) for w in raw["warnings"])
+        fields["warnings"] = tuple(MeshWarning.from_json(w) for w in raw["warnings"])
         return cls(**fields)
 
 

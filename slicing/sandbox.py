@@ -15,7 +15,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -24,8 +24,17 @@ from slicing.faults import SlicerUnavailable
 from slicing.limits import MIB, Limits
 
 Backend = Literal["bubblewrap", "rlimits"]
+Heard = Callable[[str], Awaitable[None]]
+"""Told each whole line while the process still runs; what it raises ends the process."""
 _PROBE_SECONDS = 10
+_LINE_BYTES_MAX = 4096
+_CPU_GRACE_SECONDS = 5
+"""Between SIGXCPU, which says why, and SIGKILL, which anybody may have sent."""
 _TMP_BYTES = 64 * MIB
+_ONLY_UNDER_US = ("/bin/sh", "-c", 'echo && exec "$@"', "sh")
+"""Says an empty line to us before anything is run, and ends where nobody listens: killed in the milliseconds in which a
+cage is made, before it is bound to our life, we would leave a slicer at work for good.
+"""
 _SYSTEM = ("/usr", "/lib", "/lib64", "/bin", "/sbin", "/etc/ld.so.cache", "/etc/alternatives")
 _ENVIRONMENT = {"PATH": "/usr/bin:/bin", "HOME": "/tmp", "LC_ALL": "C", "TMPDIR": "/tmp"}  # inside
 
@@ -68,16 +77,17 @@ class Sandbox:
         inputs: Mapping[str, Path] | None = None,
         out_dir: Path | None = None,
         visible: Sequence[Path] = (),
+        heard: Heard | None = None,
     ) -> Outcome:
         """Run `argv` and wait. `inputs` maps names such as `/in/m.stl` to real files; `/out` is `out_dir`.
 
         Arguments equal to such a name, or beginning with `/out/`, are put in place of what they stand for;
-        `visible` are further read-only paths. The whole group is killed at the wall limit, at cancellation
-        and at the end. Raises SlicerUnavailable when the program cannot be started.
+        `visible` are further read-only paths; `heard` is told its lines. The whole group is killed at the
+        wall limit, at cancellation and at the end. Raises SlicerUnavailable when the program cannot be started.
         """
         command = self._command(argv, limits, dict(inputs or {}), out_dir, visible)
         async with self._slots:
-            return await _run_group(command, limits)
+            return await _run_group(command, limits, heard)
 
     def _command(
         self,
@@ -87,13 +97,19 @@ class Sandbox:
         out_dir: Path | None,
         visible: Sequence[Path],
     ) -> list[str]:
-        limited = [*_limiter(limits), *argv]
+        limited = [*_ONLY_UNDER_US, *_limiter(limits), *argv]
         if self.backend == "rlimits":
-            return [_outside(word, inputs, out_dir) for word in limited]
+            return [*_dies_with_us(), *(_outside(word, inputs, out_dir) for word in limited)]
         binds = [word for name, path in inputs.items() for word in ("--ro-bind", str(path.resolve()), name)]
         if out_dir is not None:
             binds += ["--bind", str(out_dir.resolve()), "/out"]
         return [*bubblewrap(visible), *binds, "--", *limited]
+
+
+def _dies_with_us() -> list[str]:
+    """What bubblewrap's --die-with-parent does: after a kill -9 of ours the kernel kills the process we started too."""
+    setpriv = shutil.which("setpriv")
+    return [] if setpriv is None else [setpriv, "--pdeathsig", "KILL", "--"]
 
 
 def _outside(word: str, inputs: Mapping[str, Path], out_dir: Path | None) -> str:
@@ -149,7 +165,7 @@ def _limiter(limits: Limits) -> list[str]:
     return [
         prlimit,
         f"--as={limits.address_space_bytes}",
-        f"--cpu={limits.cpu_seconds}",
+        f"--cpu={limits.cpu_seconds}:{limits.cpu_seconds + _CPU_GRACE_SECONDS}",
         f"--fsize={limits.file_bytes}",
         f"--nofile={limits.open_files}",
         f"--nproc={own_threads() + limits.processes}",
@@ -183,13 +199,13 @@ def _bubblewrap_works() -> bool:
     return done.returncode == 0
 
 
-async def _run_group(command: Sequence[str], limits: Limits) -> Outcome:
+async def _run_group(command: Sequence[str], limits: Limits, heard: Heard | None) -> Outcome:
     process, ours = _born(command)
     # No await may stand between the birth of the group and this try: a cancellation there would leave it alive.
     output, timed_out = bytearray(), False
     try:
         async with asyncio.timeout(limits.wall_seconds):
-            await _drain(ours, output, limits.output_bytes)
+            await _drain(ours, output, limits.output_bytes, _Lines(heard))
             await _ended(process.pid)
     except TimeoutError:
         timed_out = True
@@ -200,7 +216,9 @@ async def _run_group(command: Sequence[str], limits: Limits) -> Outcome:
         await _ended(process.pid)
         process.wait()
     return Outcome(
-        returncode=process.returncode, output=output.decode("utf-8", "replace"), timed_out=timed_out
+        returncode=process.returncode,
+        output=output.decode("utf-8", "replace").removeprefix("\n"),
+        timed_out=timed_out,
     )
 
 
@@ -242,16 +260,37 @@ def _tell(ended: asyncio.Future[None]) -> None:
         ended.set_result(None)
 
 
-async def _drain(source: socket.socket, output: bytearray, limit: int) -> None:
+class _Lines:
+    """Cuts a stream into lines for one listener; of a line without an end only the first bytes are kept."""
+
+    def __init__(self, heard: Heard | None) -> None:
+        self._heard = heard
+        self._rest = b""
+
+    async def take(self, chunk: bytes) -> None:
+        if self._heard is None:
+            return
+        *whole, rest = (self._rest + chunk).split(b"\n")
+        self._rest = rest[:_LINE_BYTES_MAX]
+        for line in whole:
+            await self._heard(line[:_LINE_BYTES_MAX].decode("utf-8", "replace").rstrip())
+
+
+async def _drain(source: socket.socket, output: bytearray, limit: int, lines: _Lines) -> None:
     """Keep the first and the last of what it says: the first shows what it did, the last why it stopped."""
-    loop, half = asyncio.get_running_loop(), limit // 2
-    with contextlib.suppress(
-        ConnectionResetError
-    ):  # the group ended with words of ours unread: an end as well
-        while chunk := await loop.sock_recv(source, 16 * 1024):
-            output += chunk
-            if len(output) > limit:
-                del output[half : len(output) - half]
+    half = limit // 2
+    while chunk := await _received(source):
+        output += chunk
+        if len(output) > limit:
+            del output[half : len(output) - half]
+        await lines.take(chunk)
+
+
+async def _received(source: socket.socket) -> bytes:
+    try:
+        return await asyncio.get_running_loop().sock_recv(source, 16 * 1024)
+    except ConnectionResetError:
+        return b""  # the group ended with words of ours unread: an end as well
 
 
 def kill_group(pid: int) -> None:

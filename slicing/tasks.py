@@ -10,11 +10,13 @@ import os
 import signal
 import socket
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from slicing import estimate, gcode, mesh
+from slicing import estimate, gcode, mesh, orientation
+from slicing import printability as checks
 from slicing.limits import RESULT_BYTES_MAX
 from slicing.placement import Placement
 
@@ -41,6 +43,32 @@ def to_stl(request: Request, files: list[int]) -> dict[str, Any]:
     loaded = _loaded(request, files)
     mesh.as_stl(loaded.triangles, fd=files[1])
     return {"analysis": loaded.analysis.to_json()}
+
+
+def printability(request: Request, files: list[int]) -> dict[str, Any]:
+    """What may go wrong as the part lies, under this profile, and how it would better lie; places are in the file's own
+    coordinates.
+    """
+    drawn = mesh.load(files[0], str(request["filename"])).triangles
+    placement, keys = Placement(**request["placement"]), request["keys"]
+    found = checks.check(placement.of(drawn), keys)
+    advice = orientation.advise(drawn, keys, placement)
+    return {
+        "warnings": [asdict(warning) for warning in checks.as_drawn(found, placement)],
+        "turn": advice.to_json() if advice else None,
+    }
+
+
+def draw(request: Request, files: list[int]) -> dict[str, Any]:
+    """Write a picture of the part as it lies; with `keys`, the places that may go wrong are ringed."""
+    from slicing import preview
+
+    triangles, keys = _loaded(request, files).triangles, request.get("keys")
+    found = checks.check(triangles, keys) if keys else ()
+    places = [place for warning in found if warning.severity != "note" for place in warning.place]
+    with open(files[1], "wb", closefd=False) as out:
+        out.write(preview.render(triangles, int(request["size_px"]), places=places))
+    return {}
 
 
 def read_gcode(request: Request, files: list[int]) -> dict[str, Any]:
@@ -76,6 +104,8 @@ TASKS: Mapping[str, Task] = MappingProxyType(
     {
         "study": study,
         "to_stl": to_stl,
+        "printability": printability,
+        "draw": draw,
         "read_gcode": read_gcode,
         "self_test": self_test,
     }

@@ -1,19 +1,19 @@
-"""3MF as streaming XML: only the mesh is kept, every expansion is counted before it happens.
+"""3MF: the archive is judged before a byte of it is unpacked, only meshes are read, every copy is counted
+before it is made.
 
-Reads units, objects, components (also in other parts, `p:path`), build items and transforms. Settings,
-scripts, thumbnails and G-code in the archive are never opened. Refuses DOCTYPE, zip bombs, cycles and
-instance bombs.
+Units, objects, components (also in other parts, `p:path`), build items and transforms. Settings, scripts,
+thumbnails and G-code in the archive are never opened. Refuses zip bombs, cycles and instance bombs.
 """
 
 from __future__ import annotations
 
 import posixpath
+import struct
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO
-from xml.parsers import expat
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,59 +21,35 @@ from numpy.typing import NDArray
 from slicing.faults import refused
 from slicing.limits import (
     ARCHIVE_BYTES_MAX,
+    ARCHIVE_DIRECTORY_BYTES_MAX,
     ARCHIVE_MEMBERS_MAX,
     ARCHIVE_RATIO_MAX,
     COMPONENT_DEPTH_MAX,
-    INSTANCES_MAX,
-    TRIANGLES_MAX,
-    XML_DEPTH_MAX,
-    XML_ELEMENTS_MAX,
 )
+from slicing.modelxml import Attributes, Budget, Document, Key, Object, Part, PartReader, Placed, unreadable
 from slicing.stl import checked
+from slicing.textnum import NotANumber, all_floats
 
 F64 = NDArray[np.float64]
 
-MM_PER_UNIT = {
-    "micron": 0.001,
-    "millimeter": 1.0,
-    "centimeter": 10.0,
-    "inch": 25.4,
-    "foot": 304.8,
-    "meter": 1000.0,
-}
 _RATIO_FREE_BYTES = 1024 * 1024  # tiny members compress extremely well and cost nothing
-_CHUNK = 64 * 1024
+_CHUNK = 512 * 1024
 _SETTINGS_SUFFIXES = (".config", ".gcode", ".ini")
+_ROOT = "3D/3dmodel.model"
+_ROOTS_MAX = 8  # how many start parts a relationship file may name before we stop looking
 _IDENTITY: F64 = np.vstack([np.eye(3), np.zeros(3)])
 
 
 @dataclass(frozen=True, kw_only=True)
 class Model:
-    """Triangles (m, 3, 3) in mm of everything the build lists, and what was left out."""
+    """Triangles (m, 3, 3) in mm of everything the build lists, and what was left out: settings, things that
+    are no mesh or no body, and build items marked as not to be printed.
+    """
 
     triangles: F64
     settings_dropped: bool
     others_ignored: int
-
-
-Key = tuple[str, str]  # (part, object id)
-
-
-@dataclass(kw_only=True)
-class _Object:
-    vertices: list[float] = field(default_factory=list)
-    triangles: list[int] = field(default_factory=list)
-    components: list[tuple[Key, F64]] = field(default_factory=list)
-    printable: bool = True
-
-
-@dataclass(kw_only=True)
-class _Part:
-    """What one .model file says."""
-
-    unit_mm: float = 1.0
-    objects: dict[Key, _Object] = field(default_factory=dict)
-    build: list[tuple[Key, F64]] = field(default_factory=list)
+    not_printable: int
 
 
 def read(file: BinaryIO) -> Model:
@@ -81,11 +57,13 @@ def read(file: BinaryIO) -> Model:
     `mesh.not_finite` …
     """
     try:
+        _check_directory_size(file)
         with zipfile.ZipFile(file) as archive:
             return _read(archive)
     except (
         zipfile.BadZipFile,
         zlib.error,
+        struct.error,
         EOFError,
         NotImplementedError,
         UnicodeDecodeError,
@@ -100,24 +78,48 @@ def _short(error: Exception) -> str:
     return str(error)[:120].replace("\n", " ") or type(error).__name__
 
 
+def _check_directory_size(file: BinaryIO) -> None:
+    """What the archive's last record says of its directory, before a million entries become objects."""
+    size = file.seek(0, 2)
+    file.seek(max(0, size - 22 - 65_535 - 76))
+    tail = file.read()
+    file.seek(0)
+    at = len(tail) - 22
+    if at < 0 or not (tail[at : at + 4] == b"PK\5\6" and tail.endswith(b"\0\0")):
+        at = tail.rfind(b"PK\5\6")
+    if at < 0 or len(tail) - at < 22:
+        raise refused("archive.unreadable", why="its directory is missing")
+    members, directory_bytes = struct.unpack_from("<HI", tail, at + 10)
+    if at >= 76 and tail[at - 20 : at - 16] == b"PK\6\7":  # the large form, which then counts
+        members, directory_bytes = struct.unpack_from("<QQ", tail, at - 76 + 32)
+    if members > ARCHIVE_MEMBERS_MAX:
+        raise refused("archive.members", members=members, limit=ARCHIVE_MEMBERS_MAX)
+    if directory_bytes > ARCHIVE_DIRECTORY_BYTES_MAX:
+        raise refused("archive.lies", why="its directory is larger than its entries need")
+
+
 def _read(archive: zipfile.ZipFile) -> Model:
     names = _checked_directory(archive)
-    budget = _Budget()
+    budget = Budget()
     root = _root_part(archive, names, budget)
-    objects, main = _all_parts(archive, names, root, budget)
-    pieces = [piece for key, at in main.build for piece in _instances(objects, key, at, budget, ())]
-    others = sum(not o.triangles and not o.components for o in objects.values())
+    objects, main, beams = _all_parts(archive, names, root, budget)
+    build = _Build(objects=objects, budget=budget)
+    pieces = [piece for item in main.build for piece in build.pieces(item, main.unit_mm, _IDENTITY, ())]
     if not pieces:
         raise refused("mesh.empty")
+    no_mesh = sum(not o.triangles and not o.components for o in objects.values())
     return Model(
-        triangles=checked(np.concatenate(pieces)),
-        settings_dropped=any(name.lower().endswith(_SETTINGS_SUFFIXES) for name in names),
-        others_ignored=others,
+        triangles=checked(np.concatenate(pieces) if len(pieces) > 1 else pieces[0]),
+        settings_dropped=any(name.lower().endswith(_SETTINGS_SUFFIXES) for name in names.values()),
+        others_ignored=no_mesh + len(build.left_out) + beams,
+        not_printable=main.off,
     )
 
 
-def _checked_directory(archive: zipfile.ZipFile) -> set[str]:
-    """The central directory first: counts, sizes and ratio, before a byte is inflated."""
+def _checked_directory(archive: zipfile.ZipFile) -> dict[str, str]:
+    """The central directory first: counts, sizes and ratio, before a byte is inflated. Gives the entries by
+    part name, which knows no case.
+    """
     infos = archive.infolist()
     if len(infos) > ARCHIVE_MEMBERS_MAX:
         raise refused("archive.members", members=len(infos), limit=ARCHIVE_MEMBERS_MAX)
@@ -126,7 +128,7 @@ def _checked_directory(archive: zipfile.ZipFile) -> set[str]:
         raise refused("archive.ratio", packed=packed, unpacked=unpacked, limit=ARCHIVE_RATIO_MAX)
     if unpacked > ARCHIVE_BYTES_MAX:
         raise refused("archive.size", unpacked=unpacked, limit=ARCHIVE_BYTES_MAX)
-    names = {info.filename for info in infos}
+    names = {_folded(info.filename): info.filename for info in infos}
     if len(names) != len(infos):
         raise refused("archive.lies", why="two entries have one name")
     for info in infos:
@@ -160,190 +162,143 @@ def _check_overlap(infos: list[zipfile.ZipInfo]) -> None:
         )
 
 
-@dataclass(kw_only=True)
-class _Budget:
-    """What all parts together may still use: counted while reading, because directories lie."""
+class _Relations:
+    """Listens to a relationship file: which parts are models to start from."""
 
-    bytes: int = ARCHIVE_BYTES_MAX
-    elements: int = XML_ELEMENTS_MAX
-    instances: int = INSTANCES_MAX
-    triangles: int = TRIANGLES_MAX
+    def __init__(self) -> None:
+        self.targets: list[str] = []
 
-    def take_bytes(self, count: int) -> None:
-        self.bytes -= count
-        if self.bytes < 0:
-            raise refused("archive.size", unpacked=ARCHIVE_BYTES_MAX - self.bytes, limit=ARCHIVE_BYTES_MAX)
+    def start(self, tag: str, attributes: Attributes) -> None:
+        model = tag.rpartition("|")[2] == "Relationship" and attributes.get("Type", "").endswith("/3dmodel")
+        if model and len(self.targets) < _ROOTS_MAX:
+            self.targets.append(_part_name(attributes.get("Target", "")))
 
-    def take_element(self) -> None:
-        self.elements -= 1
-        if self.elements < 0:
-            raise refused("mesh.too_complex", limit=XML_ELEMENTS_MAX, what="XML elements")
-
-    def take_instance(self) -> None:
-        self.instances -= 1
-        if self.instances < 0:
-            raise refused("mesh.too_complex", limit=INSTANCES_MAX, what="instances")
-
-    def take_triangles(self, count: int) -> None:
-        self.triangles -= count
-        if self.triangles < 0:
-            raise refused("mesh.too_complex", limit=TRIANGLES_MAX, what="triangles")
+    def end(self) -> None:
+        pass
 
 
-def _root_part(archive: zipfile.ZipFile, names: set[str], budget: _Budget) -> str:
+def _root_part(archive: zipfile.ZipFile, names: Mapping[str, str], budget: Budget) -> str:
     """The start part named by the package's relationships; most writers use 3D/3dmodel.model."""
-    found: list[str] = []
-
-    def start(name: str, attributes: dict[str, str]) -> None:
-        if name.rpartition("|")[2] == "Relationship" and attributes.get("Type", "").endswith("/3dmodel"):
-            found.append(_part_name(attributes.get("Target", "")))
-
+    relations = _Relations()
     if "_rels/.rels" in names:
-        _stream(archive, "_rels/.rels", budget, start, lambda name: None)
-    for name in [*found, "3D/3dmodel.model"]:
+        document = Document(budget, relations)
+        for data in _chunks(archive, names["_rels/.rels"], budget):
+            document.feed(data)
+        document.feed(b"", last=True)
+    for name in [*relations.targets, _folded(_ROOT)]:
         if name in names:
             return name
     raise refused("archive.lies", why="it holds no 3D model part")
 
 
-def _part_name(target: str, base: str = "") -> str:
-    return posixpath.normpath(posixpath.join("/" + base, target)).lstrip("/")
+def _folded(name: str) -> str:
+    """Part names are compared without case, and some writers put backslashes between folders."""
+    return name.replace("\\", "/").lower()
+
+
+def _part_name(target: str) -> str:
+    return _folded(posixpath.normpath(posixpath.join("/", target)).lstrip("/"))
+
+
+def _chunks(archive: zipfile.ZipFile, name: str, budget: Budget) -> Iterator[bytes]:
+    if archive.getinfo(name).compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise refused("archive.unreadable", why="an entry is packed in a way that no 3MF is")
+    with archive.open(name) as member:
+        while data := member.read(_CHUNK):
+            budget.take_bytes(len(data))
+            yield data
 
 
 def _all_parts(
-    archive: zipfile.ZipFile, names: set[str], root: str, budget: _Budget
-) -> tuple[dict[Key, _Object], _Part]:
-    main = _parse(archive, root, budget)
-    objects, read_parts = dict(main.objects), {root}
+    archive: zipfile.ZipFile, names: Mapping[str, str], root: str, budget: Budget
+) -> tuple[dict[Key, Object], Part, int]:
+    """All objects of the root part and of those it refers to, the root itself, and how many lattices."""
+    main = _parse(archive, root, names, budget)
+    objects, read_parts, beams = dict(main.objects), {root}, main.beams
     waiting = _outside(main, read_parts)
     while waiting:
         name = waiting.pop()
-        if name in read_parts:
-            continue
         if name not in names:
             raise refused("archive.lies", why="a part it refers to is missing")
         read_parts.add(name)
-        part = _parse(archive, name, budget)
-        # Another part may speak another unit; lengths are brought to mm part by part.
+        part = _parse(archive, name, names, budget)
         objects |= part.objects
-        waiting |= _outside(part, read_parts)
-    return objects, main
+        beams += part.beams
+        waiting = (waiting | _outside(part, read_parts)) - read_parts
+    return objects, main, beams
 
 
-def _outside(part: _Part, known: set[str]) -> set[str]:
-    keys = [key for key, _ in part.build]
-    keys += [key for o in part.objects.values() for key, _ in o.components]
-    return {key[0] for key in keys} - known
+def _parse(archive: zipfile.ZipFile, part: str, names: Mapping[str, str], budget: Budget) -> Part:
+    reader = PartReader(part, budget, _part_name)
+    for data in _chunks(archive, names[part], budget):
+        reader.feed(data)
+    return reader.finish()
 
 
-def _stream(archive: zipfile.ZipFile, name: str, budget: _Budget, start: Any, end: Any) -> None:
-    """Feed one member to expat in chunks; no DTD, bounded bytes, elements and depth."""
-    parser = expat.ParserCreate(namespace_separator="|")
-    parser.buffer_text = False
-    depth = 0
+def _outside(part: Part, known: set[str]) -> set[str]:
+    placed = [*part.build, *(c for o in part.objects.values() for c in o.components)]
+    return {one.key[0] for one in placed} - known
 
-    def doctype(*_: object) -> None:
-        raise refused("archive.doctype")
 
-    def opened(tag: str, attributes: dict[str, str]) -> None:
-        nonlocal depth
-        depth += 1
-        if depth > XML_DEPTH_MAX:
-            raise refused("mesh.unreadable", kind="3MF", why=f"XML deeper than {XML_DEPTH_MAX} levels")
-        budget.take_element()
-        start(tag, attributes)
+@dataclass(kw_only=True)
+class _Build:
+    """Multiplies objects out. Instances and triangles are counted before they are made."""
 
-    def closed(tag: str) -> None:
-        nonlocal depth
-        depth -= 1
-        end(tag)
+    objects: Mapping[Key, Object]
+    budget: Budget
+    left_out: set[Key] = field(default_factory=set)
 
-    parser.StartDoctypeDeclHandler = doctype
-    parser.StartElementHandler = opened
-    parser.EndElementHandler = closed
+    def pieces(self, item: Placed, unit_mm: float, outer: F64, path: tuple[Key, ...]) -> Iterator[F64]:
+        """Triangles of an object and of all it is made of, placed, in mm. Supports and surfaces and what
+        hangs on them are left out.
+        """
+        key = item.key
+        if key in path or len(path) >= COMPONENT_DEPTH_MAX:
+            raise refused("mesh.cycle", object=key[1][:40], limit=COMPONENT_DEPTH_MAX)
+        self.budget.take_instance()
+        thing = self.objects.get(key)
+        if thing is None:
+            raise refused("archive.lies", why="it builds an object that is not there")
+        if not thing.printable:
+            self.left_out.add(key)
+            return
+        at = _after(_transform(item.transform, unit_mm), outer)
+        if thing.triangles:
+            yield self._placed(thing, at)
+        for inner in thing.components:
+            yield from self.pieces(inner, thing.unit_mm, at, (*path, key))
+
+    def _placed(self, thing: Object, at: F64) -> F64:
+        vertices, faces = _mesh(thing)
+        self.budget.take_triangles(len(faces))
+        with np.errstate(all="ignore"):
+            if len(vertices) < 3 * len(faces):
+                corners = _moved(vertices * thing.unit_mm, at)[faces]
+            else:
+                corners = _moved(vertices[faces] * thing.unit_mm, at)
+            if np.linalg.det(at[:3]) < 0:  # a mirror turns the surface inside out
+                corners = corners[:, ::-1]
+        return corners
+
+
+def _mesh(thing: Object) -> tuple[F64, NDArray[np.int64]]:
+    """Corners (n, 3) in the part's unit and triangles (m, 3). Raises FileRefused `mesh.index` and
+    `mesh.unreadable`.
+    """
     try:
-        with archive.open(name) as member:
-            while chunk := member.read(_CHUNK):
-                budget.take_bytes(len(chunk))
-                parser.Parse(chunk, False)
-        parser.Parse(b"", True)
-    except expat.ExpatError as error:
-        raise refused("mesh.unreadable", kind="3MF", why=_short(error)) from error
+        vertices, faces = thing.vertices.rows(), thing.triangles.rows()
+    except NotANumber as error:
+        raise unreadable(f"not a number: {error}") from error
+    if faces.min() < 0 or faces.max() >= len(vertices):
+        outside = (faces < 0) | (faces >= len(vertices))
+        row = int(np.flatnonzero(outside.any(axis=1))[0])
+        wrong = int(faces[row][outside[row]][0])
+        raise refused("mesh.index", triangle=row + 1, index=wrong, count=len(vertices))
+    return vertices, faces
 
 
-def _parse(archive: zipfile.ZipFile, name: str, budget: _Budget) -> _Part:
-    """One .model part. The hot path, a vertex or a triangle, is first in the dispatch."""
-    part = _Part()
-    current = _Object()
-
-    def start(tag: str, a: dict[str, str]) -> None:
-        nonlocal current
-        local = tag.rpartition("|")[2]
-        if local == "vertex":
-            current.vertices += (float(a["x"]), float(a["y"]), float(a["z"]))
-        elif local == "triangle":
-            current.triangles += (int(a["v1"]), int(a["v2"]), int(a["v3"]))
-        elif local == "object":
-            current = _Object(printable=a.get("type", "model") in ("model", "solidsupport"))
-            part.objects[name, a["id"]] = current
-        elif local == "component":
-            current.components.append((_target(a, name), _transform(a.get("transform"))))
-        elif local == "item" and a.get("printable", "1") != "0":
-            part.build.append((_target(a, name), _transform(a.get("transform"))))
-        elif local == "model":
-            part.unit_mm = MM_PER_UNIT[a.get("unit", "millimeter")]
-
-    try:
-        _stream(archive, name, budget, start, lambda tag: None)
-    except KeyError as error:
-        raise refused(
-            "mesh.unreadable", kind="3MF", why=f"an attribute or unit is wrong: {_short(error)}"
-        ) from error
-    except ValueError as error:
-        raise refused("mesh.unreadable", kind="3MF", why=f"not a number: {_short(error)}") from error
-    _to_millimetres(part)
-    return part
-
-
-def _to_millimetres(part: _Part) -> None:
-    if part.unit_mm == 1.0:
-        return
-    for placed in (part.build, *(o.components for o in part.objects.values())):
-        for _, transform in placed:
-            transform[3] *= part.unit_mm
-    for thing in part.objects.values():
-        thing.vertices = [v * part.unit_mm for v in thing.vertices]
-
-
-def _target(attributes: dict[str, str], here: str) -> Key:
-    path = next((v for k, v in attributes.items() if k.endswith("|path")), None)
-    return (_part_name(path) if path else here), attributes["objectid"]
-
-
-def _transform(text: str | None) -> F64:
-    if text is None:
-        return _IDENTITY.copy()
-    numbers = [float(word) for word in text.split()]
-    if len(numbers) != 12:
-        raise refused("mesh.unreadable", kind="3MF", why="a transform does not have 12 numbers")
-    return np.array(numbers).reshape(4, 3)
-
-
-def _instances(
-    objects: dict[Key, _Object], key: Key, at: F64, budget: _Budget, path: tuple[Key, ...]
-) -> Iterator[F64]:
-    """Triangles of an object and of all it is made of, placed. Instances are counted before they are made."""
-    if key in path or len(path) >= COMPONENT_DEPTH_MAX:
-        raise refused("mesh.cycle", object=key[1][:40], limit=COMPONENT_DEPTH_MAX)
-    budget.take_instance()
-    thing = objects.get(key)
-    if thing is None:
-        raise refused("archive.lies", why="it builds an object that is not there")
-    if thing.triangles and thing.printable:
-        budget.take_triangles(len(thing.triangles) // 3)
-        yield _placed(thing, at)
-    for inner, transform in thing.components:
-        yield from _instances(objects, inner, _after(transform, at), budget, (*path, key))
+def _moved(points: F64, at: F64) -> F64:
+    return points if np.array_equal(at, _IDENTITY) else points @ at[:3] + at[3]
 
 
 def _after(inner: F64, outer: F64) -> F64:
@@ -352,19 +307,16 @@ def _after(inner: F64, outer: F64) -> F64:
         return np.vstack([inner[:3] @ outer[:3], inner[3] @ outer[:3] + outer[3]])
 
 
-def _placed(thing: _Object, at: F64) -> F64:
-    vertices = np.array(thing.vertices, dtype=np.float64).reshape(-1, 3)
+def _transform(text: str | None, unit_mm: float) -> F64:
+    """The 4 x 3 matrix with its shift in mm. Raises FileRefused `mesh.unreadable`."""
+    if text is None:
+        return _IDENTITY
     try:
-        faces = np.array(thing.triangles, dtype=np.int64).reshape(-1, 3)
-    except OverflowError as error:
-        raise refused("mesh.unreadable", kind="3MF", why="a corner number is absurd") from error
-    outside = (faces < 0) | (faces >= len(vertices))
-    if outside.any():
-        row = int(np.flatnonzero(outside.any(axis=1))[0])
-        wrong = int(faces[row][outside[row]][0])
-        raise refused("mesh.index", triangle=row + 1, index=wrong, count=len(vertices))
-    with np.errstate(all="ignore"):
-        corners: F64 = (vertices @ at[:3] + at[3])[faces]
-        if np.linalg.det(at[:3]) < 0:  # a mirror turns the surface inside out
-            corners = corners[:, ::-1]
-    return corners
+        numbers = all_floats(text.split()[:13])
+    except NotANumber as error:
+        raise unreadable(f"not a number: {error}") from error
+    if len(numbers) != 12:
+        raise unreadable("a transform does not have 12 numbers")
+    matrix = numbers.reshape(4, 3)
+    matrix[3] *= unit_mm
+    return matrix

@@ -3,36 +3,60 @@ nothing else."""
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from uuid import uuid4
 
+from orchestrator.domain.advice import Advice, TurnAdvice
 from orchestrator.domain.errors import Fault, Misconfigured, Rejected, Unavailable
 from orchestrator.domain.file import Analysis, FileKind, Severity, Warning
 from orchestrator.domain.job import Artifact
-from orchestrator.domain.process import Process
+from orchestrator.domain.process import Process, Turn
 from orchestrator.domain.quote import Confidence, Estimate, EstimateSource, Spread
-from orchestrator.ports import Sliced
+from orchestrator.ports import Sliced, SliceProgress
 from slicing.analyser import Analyser
+from slicing.cache import SliceCache
 from slicing.faults import FileRefused, SlicerUnavailable
 from slicing.gcode import Curve
-from slicing.profile import PrintProfile, UnknownProfile
-from slicing.prusaslicer import PrusaSlicer, SliceResult, check_fit
+from slicing.limits import SLICE, Limits
+from slicing.placement import Placement
+from slicing.plate import check_fit
+from slicing.profile import Choice, OverrideRefused, PrintProfile, Shelf, UnknownProfile
 from slicing.results import MeshAnalysis, MeshWarning, PrintEstimate
 from slicing.sandbox import Sandbox
+from slicing.slicer import SliceResult
+from slicing.slicers import DEFAULT, SLICERS
 
 CURVE_POINTS_MAX = 256
 """A job's row carries its curve; between so many points, straight lines bill to well under a gram."""
 
+SEVERITIES = {"note": Severity.INFO, "warning": Severity.WARNING, "question": Severity.QUESTION}
+
 
 class SandboxedWorkshop:
-    """Implements `orchestrator.ports.Workshop`. `slicer` is a path, or None to look for one."""
+    """Implements `orchestrator.ports.Workshop`. `slicer` is a path, or None to look for one; in `data` the lab's own
+    profiles are found, and pictures and sliced files are kept for the next time (None: not beyond this workshop).
+    """
 
-    def __init__(self, slicer: str | None = None) -> None:
+    def __init__(
+        self, slicer: str | None = None, *, data: Path | None = None, limits: Limits = SLICE
+    ) -> None:
         self._sandbox = Sandbox(concurrency=2)
         self._analyser = Analyser(self._sandbox)
+        self._shelf = Shelf.of(data / "profiles" if data else None)
+        self._own = TemporaryDirectory(prefix="etabli-")
+        self._pictures = (data or Path(self._own.name)) / "pictures"
         # Slicing has a place of its own, so that two long slices never keep a member waiting for a price.
-        path = Path(slicer) if slicer else None
-        self._slicer = PrusaSlicer(Sandbox(concurrency=1), self._analyser, path=path)
+        self._slicer = SLICERS[DEFAULT](
+            Sandbox(concurrency=1),
+            self._analyser,
+            path=Path(slicer) if slicer else None,
+            limits=limits,
+            cache=SliceCache(data / "slices") if data else None,
+        )
 
     @property
     def backend(self) -> str:
@@ -48,6 +72,7 @@ class SandboxedWorkshop:
 
     async def close(self) -> None:
         await self._analyser.close()
+        self._own.cleanup()
 
     async def slicer_version(self) -> str:
         """Name and version, or nothing where there is none."""
@@ -68,8 +93,8 @@ class SandboxedWorkshop:
         self, path: Path, name: str, profile: str, process: Process, quantity: int
     ) -> Estimate:
         try:
-            keys = _profile(profile, process)
-            study = await self._analyser.study(path, name, keys, quantity)
+            keys = _profile(profile, process, self._shelf)
+            study = await self._analyser.study(path, name, keys, quantity, _placement(process))
             check_fit(study.analysis.size_mm, keys, quantity)
             return _estimate(study.estimate)
         except FileRefused as no:
@@ -77,11 +102,64 @@ class SandboxedWorkshop:
         except SlicerUnavailable as gone:
             raise _unavailable(gone) from gone
 
+    async def advise(self, path: Path, name: str, profile: str, process: Process) -> Advice:
+        try:
+            keys = _profile(profile, process, self._shelf)
+            warnings, turn = await self._analyser.printability(path, name, keys, _placement(process))
+        except FileRefused as no:
+            raise _rejected(no) from no
+        except SlicerUnavailable as gone:
+            raise _unavailable(gone) from gone
+        better = TurnAdvice(**{**turn, "turn": Turn(turn["turn"])}) if turn else None
+        return Advice(warnings=tuple(_warning(w) for w in warnings), turn=better)
+
+    async def preview(self, path: Path, name: str, turn: Turn) -> Path:
+        """`path` names the file by its content (Files.path), so its picture can be kept under the same name."""
+        return await self._drawn(path, name, Placement(turn=turn.value), None, turn.value)
+
+    async def ringed(self, path: Path, name: str, profile: str, process: Process) -> Path:
+        keys, placement = _profile(profile, process, self._shelf), _placement(process)
+        mark = hashlib.sha256(f"{keys.digest} {placement}".encode()).hexdigest()[:16]
+        return await self._drawn(path, name, placement, keys, mark)
+
+    def forget_pictures(self, known: frozenset[str]) -> None:
+        """Remove the pictures of files that nobody names any more."""
+        for picture in self._pictures.glob("*.png"):
+            if picture.name.partition("-")[0] not in known:
+                picture.unlink(missing_ok=True)
+
+    async def _drawn(
+        self, path: Path, name: str, placement: Placement, profile: PrintProfile | None, mark: str
+    ) -> Path:
+        kept = self._pictures / f"{path.name}-{mark}.png"
+        if await asyncio.to_thread(kept.is_file):
+            return kept
+        self._pictures.mkdir(parents=True, exist_ok=True)
+        part = kept.with_name(f"{uuid4().hex}.part")
+        try:
+            await self._analyser.draw(path, name, part, placement, profile)
+            part.replace(kept)
+            return kept
+        except FileRefused as no:
+            raise _rejected(no) from no
+        except SlicerUnavailable as gone:
+            raise _unavailable(gone) from gone
+        finally:
+            part.unlink(missing_ok=True)
+
     async def slice(
-        self, path: Path, name: str, profile: str, process: Process, quantity: int, into: Path
+        self,
+        path: Path,
+        name: str,
+        profile: str,
+        process: Process,
+        quantity: int,
+        into: Path,
+        progress: SliceProgress | None = None,
     ) -> Sliced:
         try:
-            result = await self._slicer.slice(path, _profile(profile, process), quantity, into, name)
+            keys = _profile(profile, process, self._shelf)
+            result = await self._slicer.slice(path, keys, quantity, into, name, _placement(process), progress)
         except FileRefused as no:
             raise _rejected(no) from no
         except SlicerUnavailable as gone:
@@ -89,13 +167,51 @@ class SandboxedWorkshop:
         return Sliced(path=result.gcode_path, artifact=_artifact(result, profile, process))
 
 
-def _profile(profile: str, process: Process) -> PrintProfile:
+def _profile(profile: str, process: Process, shelf: Shelf) -> PrintProfile:
     try:
         return PrintProfile.resolve(
-            profile, process.material.value, process.quality.value, process.infill_percent, process.supports
+            profile,
+            process.material.value,
+            process.quality.value,
+            process.infill_percent,
+            process.supports,
+            overrides=_overrides(process),
+            shelf=shelf,
         )
     except UnknownProfile as unknown:
         raise Misconfigured(f"There is no such profile: {unknown}", code="slicer.profile") from unknown
+    except OverrideRefused as no:
+        raise _not_allowed(no) from no
+
+
+def _overrides(process: Process) -> Mapping[str, Choice]:
+    """What the member chose otherwise than by default: the rest is the machine's and the quality's own."""
+    default = Process()
+    chosen: dict[str, Choice] = {}
+    if process.perimeters != default.perimeters:
+        chosen["perimeters"] = process.perimeters
+    if process.brim_mm != default.brim_mm:
+        chosen["brim_width"] = process.brim_mm
+    return chosen
+
+
+def _placement(process: Process) -> Placement:
+    return Placement(scale_percent=process.scale_percent, turn=process.turn.value)
+
+
+def _not_allowed(no: OverrideRefused) -> Rejected:
+    fault = Fault(
+        rule="process.choice",
+        seen=no.seen,
+        remedy=f"Choose {no.allowed_en}.",
+        where=f"process.{no.key}",
+        texts={
+            "en": str(no),
+            "fr": f"{no.key} : {no.allowed_fr}.",
+            "remedy_fr": f"Choisissez : {no.allowed_fr}.",
+        },
+    )
+    return Rejected(str(no), code=fault.rule, faults=(fault,))
 
 
 def _analysis(mesh: MeshAnalysis) -> Analysis:
@@ -112,8 +228,14 @@ def _analysis(mesh: MeshAnalysis) -> Analysis:
 
 
 def _warning(w: MeshWarning) -> Warning:
-    severity = Severity.INFO if w.severity == "note" else Severity.WARNING
-    return Warning(rule=w.code, severity=severity, texts={"en": w.text_en, "fr": w.text_fr})
+    return Warning(
+        rule=w.code,
+        severity=SEVERITIES[w.severity],
+        texts={"en": w.text_en, "fr": w.text_fr},
+        remedies={"en": w.remedy_en, "fr": w.remedy_fr} if w.remedy_en else {},
+        places=w.place,
+        params=dict(w.params),
+    )
 
 
 def _estimate(e: PrintEstimate) -> Estimate:

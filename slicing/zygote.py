@@ -134,6 +134,8 @@ def _answer(request: dict[str, Any], descriptors: list[int]) -> bytes:
         return _refusal(refused("mesh.memory"))
     except RecursionError:
         return _refusal(refused("mesh.too_complex", limit=sys.getrecursionlimit(), what="levels"))
+    except Exception as error:  # noqa: BLE001 - the end of this process: its words, not only an exit code
+        return _encoded({"crashed": f"{type(error).__name__}: {error}"[:200]})
 
 
 def _work(request: dict[str, Any], descriptors: list[int]) -> dict[str, Any]:

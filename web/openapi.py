@@ -132,6 +132,8 @@ def _responses(route: Route, signature: Signature, schemas: dict[str, Any]) -> d
     if signature.out is not None:
         schema = schemas["named"][(signature.out, "serialization")]
         good["content"] = {route.media_type: {"schema": schema}}
+    elif route.media_type != "application/json":
+        good["content"] = {route.media_type: {"schema": {}}}
     problem = schemas["named"][(Problem, "serialization")]
     bad = {"description": "A problem.", "content": {"application/problem+json": {"schema": problem}}}
     again = {"200": good | {"description": "It was done before."}} if route.idempotency else {}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from orchestrator.domain.member import Permission
 from web import health
-from web.api import files, fleet, jobs, people
+from web.api import files, fleet, jobs, learned, people
 from web.openapi import served as openapi_document
 from web.pages.rows import PAGES
 from web.sse import stream
@@ -57,6 +57,14 @@ API: tuple[Route, ...] = (
     _get("/files", files.files, Permission.READ, "My files, newest first"),
     _get("/files/{id}", files.file, Permission.READ, "A file and its analysis"),
     Route(
+        method="GET",
+        path=f"{V1}/files/{{id}}/preview.png",
+        handler=files.preview,
+        permission=Permission.READ,
+        summary="A picture of the part, as drawn or turned",
+        media_type="image/png",
+    ),
+    Route(
         method="POST",
         path=f"{V1}/quotes",
         handler=files.make_quote,
@@ -65,6 +73,20 @@ API: tuple[Route, ...] = (
         status=201,
     ),
     _get("/quotes/{id}", files.quote, Permission.READ, "A quote"),
+    Route(
+        method="GET",
+        path=f"{V1}/quotes/{{id}}/preview.png",
+        handler=files.ringed,
+        permission=Permission.READ,
+        summary="The part as quoted, with rings around what may go wrong",
+        media_type="image/png",
+    ),
+    _get(
+        "/quotes/{id}/advice",
+        files.advice,
+        Permission.READ,
+        "What may go wrong as chosen, and how the part would better lie",
+    ),
     Route(
         method="POST",
         path=f"{V1}/jobs",
@@ -105,6 +127,12 @@ API: tuple[Route, ...] = (
     _post("/machines/{id}/maintenance", fleet.maintenance, Permission.OPERATE, "Into or out of maintenance"),
     _post("/machines/{id}/material", fleet.material, Permission.OPERATE, "Say what is loaded"),
     _post("/runs/{id}/decide", fleet.decide, Permission.OPERATE, "Say what became of an unclear run"),
+    _get(
+        "/calibrations",
+        learned.calibrations,
+        Permission.OPERATE,
+        "What finished runs taught of each machine and profile, and how well quotes keep",
+    ),
     _get("/accounts/{id}", people.account, Permission.READ, "My account: `me` or its id"),
     _get("/usage-records", people.usage_records, Permission.FEEDS, "What runs used, append-only, by number"),
     Route(

@@ -5,6 +5,8 @@ Machines: none of metal. Settings (all optional):
 - `kind`: `printer` or `laser`
 - `speed`: how many of its seconds pass in one of ours, default 1
 - `default_seconds`: how long a file prints that does not say so itself, default 600
+- `pace`: how many of its seconds a second of the file takes, default 1; 1.08 is a machine 8 % slower than its slicer
+- `warm_up_seconds`: how long it heats before each print, beyond what the file says, default 0
 - `attended`: a laser's person is always there; only for demonstrations
 - `reading_seconds`: while it prints it is read at most this often, default 1
 - `state_path`: a small file in which the machine outlives us; after our crash its print has gone on

@@ -64,6 +64,8 @@ class Settings:
     kind: Kind = Kind.PRINTER
     speed: float = 1.0
     default_seconds: int = 600
+    pace: float = 1.0
+    warm_up_seconds: float = 0.0
     attended: bool = False
     state_path: Path | None = None
     reading_seconds: float = 1.0
@@ -89,13 +91,17 @@ class Settings:
             speed=_positive(connection, "speed", 1.0),
             reading_seconds=_positive(connection, "reading_seconds", 1.0),
             default_seconds=round(_positive(connection, "default_seconds", 600)) or 1,
+            pace=_positive(connection, "pace", 1.0),
+            warm_up_seconds=_positive(connection, "warm_up_seconds", 0.0),
             attended=connection.get("attended") is True,
             state_path=Path(state_path) if state_path else None,
         )
 
 
 def _positive(connection: Mapping[str, Json], key: str, default: float) -> float:
-    value = connection.get(key, default)
+    if key not in connection:
+        return default
+    value = connection[key]
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1e9:
         raise _wrong(key, "a number above 0")
     return float(value)
@@ -400,12 +406,14 @@ class SimulatedMachine:
         return temperatures(job, self._clock.now(), self.settings.speed)
 
     def _seconds(self, path: Path) -> int:
-        """The duration that the file itself states, in its first or last bytes, or the machine's default."""
+        """The duration that the file itself states, in its first or last bytes, or the machine's default; at the
+        machine's own pace."""
         with path.open("rb") as file:
             head = file.read(_EDGE_BYTES)
             file.seek(max(0, path.stat().st_size - _EDGE_BYTES))
             tail = file.read(_EDGE_BYTES)
-        return gcode_seconds(head) or gcode_seconds(tail) or self.settings.default_seconds
+        stated = gcode_seconds(head) or gcode_seconds(tail) or self.settings.default_seconds
+        return round(stated * self.settings.pace + self.settings.warm_up_seconds)
 
     def _changed(self) -> None:
         self._save()

@@ -9,6 +9,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from orchestrator.domain.errors import Fault
+from orchestrator.domain.event import Json
 
 
 class FileKind(StrEnum):
@@ -20,6 +21,7 @@ class FileKind(StrEnum):
 class Severity(StrEnum):
     INFO = "info"
     WARNING = "warning"
+    QUESTION = "question"  # only the member knows: was it drawn in inches?
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +31,9 @@ class Warning:
     rule: str
     severity: Severity
     texts: Mapping[str, str] = field(default_factory=dict)  # "en" / "fr" -> sentence
+    remedies: Mapping[str, str] = field(default_factory=dict)  # "en" / "fr" -> what to do
+    places: tuple[tuple[float, ...], ...] = ()  # points (x, y, z) or boxes (low, high), mm, as drawn
+    params: Mapping[str, Json] = field(default_factory=dict)  # the figures in the sentence
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -95,3 +95,10 @@ class Machine:
     maintenance: bool = False
     note: str = ""  # the machine's own last words worth showing
     seen_at: datetime | None = None
+
+
+def holds(room_mm: tuple[int, int, int], part_mm: tuple[float, float, float]) -> bool:
+    """Does a part of this size lie in the work area, as it is or turned by a quarter on the bed?"""
+    x, y, z = part_mm
+    width, depth, height = room_mm
+    return z <= height and ((x <= width and y <= depth) or (y <= width and x <= depth))

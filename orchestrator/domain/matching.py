@@ -12,7 +12,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from orchestrator.domain.job import Job
-from orchestrator.domain.machine import WORKING, Activity, Bed, Link, Machine
+from orchestrator.domain.machine import WORKING, Activity, Bed, Link, Machine, holds
 
 
 class Until(StrEnum):
@@ -84,7 +84,7 @@ def _profile(c: Candidate, s: Station) -> Refusal | None:
 
 def _size(c: Candidate, s: Station) -> Refusal | None:
     bed = s.machine.abilities.size_mm
-    if all(part <= room for part, room in zip(c.size_mm, bed, strict=True)):
+    if holds(bed, c.size_mm):
         return None
     needed, seen = (" × ".join(map(str, size)) + " mm" for size in (c.size_mm, bed))
     return Refusal(

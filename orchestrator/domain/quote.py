@@ -47,6 +47,9 @@ class Estimate:
     filament_milligrams: Spread
     confidence: Confidence = Confidence.MEDIUM
     confidence_reason: str = ""
+    calibration: str = ""  # what finished runs had taught when this was said, e.g. `mk3s:7`; empty: nothing
+    raw_print_seconds: Spread | None = None  # before that; None: the same
+    raw_filament_milligrams: Spread | None = None
 
     def expected(self) -> Usage:
         """The usage that the price is computed from: the p50 of both."""

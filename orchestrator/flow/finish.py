@@ -14,6 +14,7 @@ from orchestrator.domain.run import BEFORE_START, MEMBER_PAYS, Cause, Run, RunEv
 from orchestrator.domain.usage import NOTHING, Usage
 from orchestrator.flow.bill import release_all, settle_job, terms
 from orchestrator.flow.lab import Lab
+from orchestrator.flow.learn import learn
 from orchestrator.flow.moves import move_job, move_run, set_bed
 from orchestrator.ports import Ended, Outcome, Unit
 
@@ -64,6 +65,7 @@ async def end_run(
     await unit.add_usage(run, usage, _usage_event(run, job, usage, at))
     await _occupy(unit, run.machine_id, bed, actor, at)
     await _job_after(lab, unit, job, run, usage, actor, at)
+    await learn(unit, run, job, usage, at)
     return run
 
 

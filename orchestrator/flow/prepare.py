@@ -3,13 +3,15 @@ checkpointed."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, replace
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from uuid import UUID, uuid4
 
-from orchestrator.domain.errors import Rejected
-from orchestrator.domain.event import SYSTEM, Json
+from orchestrator.domain.calibration import calibrated, run_spread
+from orchestrator.domain.errors import Rejected, Unavailable
+from orchestrator.domain.event import JOB_TOPICS, SYSTEM, Event, Json
 from orchestrator.domain.job import Artifact, Job, JobEvent, JobState
 from orchestrator.domain.quote import Confidence, Estimate, EstimateSource, Quote, Spread, priced
 from orchestrator.domain.tariff import Tariff
@@ -19,10 +21,6 @@ from orchestrator.flow.lab import Lab, Workbench
 from orchestrator.flow.moves import move_job
 from orchestrator.flow.submit import PREPARE, start_analysis, start_preparing
 from orchestrator.ports import Step, Unit, WorkKind
-
-SLICED_P90_PERCENT = 110
-"""A slicer's time is met within 10 % by most machines whose limits its profile knows (slicing reference,
-5.2)."""
 
 
 def prepare_work(lab: Workbench) -> WorkKind:
@@ -61,14 +59,78 @@ async def _slice(lab: Workbench, args: Mapping[str, Json]) -> Json:
     if file is None:
         return None
     async with lab.files.scratch() as into:
-        path = lab.files.path(file.sha256)
+        path, told = lab.files.path(file.sha256), _Told(lab, args)
         try:
-            sliced = await lab.workshop.slice(path, file.name, quote.profile, job.process, job.quantity, into)
+            sliced = await lab.workshop.slice(
+                path, file.name, quote.profile, job.process, job.quantity, into, told.progress
+            )
         except Rejected as no:
             await _refuse(lab, args, no)
             return None
+        except _NotWanted:
+            return None
         await lab.files.adopt(sliced.path)
     return _artifact_json(sliced.artifact)
+
+
+SLICING = "job.slicing"
+"""Topic of an event that says how far slicing is: `permille`, and the slicer's own `words`."""
+SLICING_STEP_PERMILLE = 200
+
+
+class _NotWanted(Exception):
+    """The job was cancelled while it was being sliced."""
+
+
+class _Told:
+    """Writes the progress of one slice into the log, where pages of every process see it: a row for each step of a
+    fifth or more. Raises _NotWanted where nobody waits for the slice any more.
+    """
+
+    def __init__(self, lab: Workbench, args: Mapping[str, Json]) -> None:
+        self._lab = lab
+        self._args = args
+        self._told = -SLICING_STEP_PERMILLE
+
+    async def progress(self, permille: int, words: str) -> None:
+        if permille - self._told < SLICING_STEP_PERMILLE:
+            return
+        self._told = permille
+
+        async def work(unit: Unit) -> bool:
+            job = await _waiting(unit, self._args)
+            if job is None:
+                return False
+            data: dict[str, Json] = {"permille": permille, "words": words}
+            at = self._lab.clock.now()
+            await unit.emit(
+                Event(topic=SLICING, at=at, actor=SYSTEM, data=data, member_id=job.member_id, job_id=job.id)
+            )
+            return True
+
+        with suppress(Unavailable):  # a busy database is no reason to slice again
+            if not await self._lab.store.write(work):
+                raise _NotWanted
+
+
+@dataclass(frozen=True, kw_only=True)
+class Slicing:
+    """How far the slicing of a job is that is being prepared now."""
+
+    permille: int
+    words: str
+
+
+def slicing(events: Iterable[Event]) -> Slicing | None:
+    """Read from a job's events, oldest first; None before the slicer has said anything in this preparation."""
+    latest = None
+    for event in events:
+        permille = event.data.get("permille")
+        if event.topic in JOB_TOPICS.values():
+            latest = None
+        elif event.topic == SLICING and isinstance(permille, int):
+            latest = Slicing(permille=permille, words=str(event.data.get("words", "")))
+    return latest
 
 
 async def _refuse(lab: Workbench, args: Mapping[str, Json], no: Rejected) -> None:
@@ -103,7 +165,7 @@ async def _queue(lab: Workbench, args: Mapping[str, Json]) -> Json:
 async def _queue_or_requote(lab: Workbench, unit: Unit, job: Job, artifact: Artifact) -> None:
     at = lab.clock.now()
     quote, tariff = await terms(unit, job)
-    estimate = sliced_estimate(artifact)
+    estimate = calibrated(sliced_estimate(artifact), await unit.calibration(artifact.profile, None))
     _lines, amount, _hold = priced(estimate, tariff)
     if amount <= Money(await unit.held_for(quote.id), amount.currency):
         queued_at = job.queued_at or at
@@ -122,7 +184,7 @@ async def _queue_or_requote(lab: Workbench, unit: Unit, job: Job, artifact: Arti
     await unit.add_quote(dearer)
     await release_hold(unit, job, at)
     reason = (
-        f"Sliced, it takes {artifact.print_seconds} s and {artifact.filament_milligrams} mg and costs "
+        f"Sliced, it takes {estimate.print_seconds.p50} s and {estimate.filament_milligrams.p50} mg and costs "
         f"{amount.cents} c; the quote promised at most {quote.hold.cents} c. Accept the new price or cancel."
     )
     data: dict[str, Json] = {"promised_cents": quote.hold.cents, "now_cents": amount.cents}
@@ -132,10 +194,10 @@ async def _queue_or_requote(lab: Workbench, unit: Unit, job: Job, artifact: Arti
 
 
 def sliced_estimate(artifact: Artifact) -> Estimate:
-    seconds, milligrams = artifact.print_seconds, artifact.filament_milligrams
+    milligrams = artifact.filament_milligrams
     return Estimate(
         source=EstimateSource.SLICED,
-        print_seconds=Spread(p50=seconds, p90=seconds * SLICED_P90_PERCENT // 100),
+        print_seconds=run_spread(artifact, None),
         filament_milligrams=Spread(p50=milligrams, p90=milligrams),
         confidence=Confidence.HIGH,
         confidence_reason="sliced",

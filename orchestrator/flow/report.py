@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
+from orchestrator.domain.calibration import run_spread
 from orchestrator.domain.errors import NotFound
 from orchestrator.domain.event import Event
 from orchestrator.domain.file import File
@@ -14,12 +15,12 @@ from orchestrator.domain.job import Job, JobState
 from orchestrator.domain.machine import Machine
 from orchestrator.domain.matching import Candidate, Station, Until, machine_refusals, refusals
 from orchestrator.domain.member import Member, Permission
-from orchestrator.domain.quote import Quote
+from orchestrator.domain.quote import Quote, Spread
 from orchestrator.domain.run import Run
 from orchestrator.flow.act import may, own_job
 from orchestrator.flow.dispatch import Situation, candidate, entitled_classes, situation, station
 from orchestrator.flow.lab import Lab
-from orchestrator.flow.prepare import SLICED_P90_PERCENT
+from orchestrator.flow.learn import Known, known
 from orchestrator.flow.views import AccountView, Explanation, JobPage, JobView, MachineView
 from orchestrator.ports import Unit
 
@@ -90,29 +91,36 @@ async def _outlook(lab: Lab, unit: Unit) -> _Outlook:
     seen = await situation(unit, None, now)
     if not seen.queue:
         return _Outlook(seen, {})
-    queue = [_waiting(c, seen.stations) for c in seen.queue]
-    lanes = [await _lane(unit, s) for s in seen.stations]
+    learned = await known(unit)
+    queue = [_waiting(c, seen.stations, learned) for c in seen.queue]
+    lanes = [await _lane(unit, s, learned) for s in seen.stations]
     return _Outlook(seen, forecast(queue, lanes, now))
 
 
-def _waiting(c: Candidate, stations: Sequence[Station]) -> Waiting:
-    seconds = c.job.artifact.print_seconds if c.job.artifact else 0
+def _waiting(c: Candidate, stations: Sequence[Station], learned: Known) -> Waiting:
+    artifact = c.job.artifact
+    takes = run_spread(artifact, learned.of(artifact.profile)) if artifact else Spread(p50=0, p90=0)
     possible = {s.machine.id for s in stations if not any(no.until is Until.NEVER for no in refusals(c, s))}
     return Waiting(
         job_id=c.job.id,
-        seconds_p50=seconds,
-        seconds_p90=seconds * SLICED_P90_PERCENT // 100,
+        seconds_p50=takes.p50,
+        seconds_p90=takes.p90,
         machines=frozenset(possible),
     )
 
 
-async def _lane(unit: Unit, s: Station) -> Lane:
+async def _lane(unit: Unit, s: Station, learned: Known) -> Lane:
     run = await unit.run(s.run_id) if s.run_id else None
     job = await unit.job(run.job_id) if run else None
     if run is None or job is None or job.artifact is None:
         return Lane(machine_id=s.machine.id)
-    left = job.artifact.print_seconds * (1000 - run.progress_permille) // 1000
-    return Lane(machine_id=s.machine.id, free_in_p50=left, free_in_p90=left * SLICED_P90_PERCENT // 100)
+    takes = run_spread(job.artifact, learned.of(job.artifact.profile, s.machine.id))
+    left_permille = 1000 - run.progress_permille
+    return Lane(
+        machine_id=s.machine.id,
+        free_in_p50=takes.p50 * left_permille // 1000,
+        free_in_p90=takes.p90 * left_permille // 1000,
+    )
 
 
 async def _view(unit: Unit, job: Job, outlook: _Outlook) -> JobView:

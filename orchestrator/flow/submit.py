@@ -5,18 +5,20 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
-from math import ceil
+from math import ceil, floor
 from uuid import UUID, uuid4
 
 from orchestrator.domain import ledger
+from orchestrator.domain.calibration import calibrated
 from orchestrator.domain.errors import Conflict, Fault, Misconfigured, NotFound, Rejected, Unavailable
 from orchestrator.domain.event import JOB_TOPICS, SYSTEM, Event, Json
 from orchestrator.domain.file import Analysis, File
 from orchestrator.domain.job import Job, JobEvent, JobState
-from orchestrator.domain.machine import Kind, Machine
+from orchestrator.domain.machine import Kind, Machine, holds
 from orchestrator.domain.member import Member
-from orchestrator.domain.process import Process
+from orchestrator.domain.process import Process, Turn, placed
 from orchestrator.domain.quote import Quote, priced
 from orchestrator.domain.tariff import Tariff
 from orchestrator.flow.lab import Lab, Workbench
@@ -150,7 +152,8 @@ async def quote(
         raise Misconfigured("No tariff is published yet: the lab cannot quote.", code="tariff.none")
     profile = choose_profile(lab, machines, analysis, process, machine_class)
     path = lab.files.path(file.sha256)
-    estimate = await lab.workshop.estimate(path, file.name, profile, process, quantity)
+    raw = await lab.workshop.estimate(path, file.name, profile, process, quantity)
+    estimate = calibrated(raw, await lab.store.read(lambda unit: unit.calibration(profile, None)))
     lines, amount, most = priced(estimate, tariff)
     now = lab.clock.now()
     made = Quote(
@@ -211,9 +214,10 @@ def choose_profile(
         )
     if not printers:
         return lab.default_profile
-    large = [m for m in printers if _holds(m, analysis)]
+    size = placed(analysis.size_mm, process)
+    large = [m for m in printers if holds(m.abilities.size_mm, size)]
     if not large:
-        raise _too_large(printers, analysis)
+        raise _too_large(printers, analysis, process)
     able = [m for m in large if process.material in m.abilities.materials]
     if not able:
         raise Rejected(
@@ -227,30 +231,59 @@ def choose_profile(
     ).abilities.profile
 
 
-def size_of(analysis: Analysis) -> tuple[int, int, int]:
-    x, y, z = analysis.size_mm
-    return ceil(x), ceil(y), ceil(z)
-
-
-def _holds(machine: Machine, analysis: Analysis) -> bool:
-    return all(part <= room for part, room in zip(size_of(analysis), machine.abilities.size_mm, strict=True))
-
-
-def _too_large(printers: Sequence[Machine], analysis: Analysis) -> Rejected:
-    biggest = max((m.abilities.size_mm for m in printers), key=lambda s: s[0] * s[1] * s[2])
-    part, room = (" × ".join(f"{mm:g}" for mm in size) + " mm" for size in (size_of(analysis), biggest))
+def _too_large(printers: Sequence[Machine], analysis: Analysis, process: Process) -> Rejected:
+    """What it measures, what the largest machine holds, and the scale or the turn that would fit."""
+    room = max((m.abilities.size_mm for m in printers), key=lambda s: s[0] * s[1] * s[2])
+    part = placed(analysis.size_mm, process)
+    remedies = _ways_to_fit(room, analysis, process)
+    measured, holding = (" × ".join(f"{ceil(mm)}" for mm in size) + " mm" for size in (part, room))
     fault = Fault(
         rule="mesh.too_large",
         where="file_id",
-        seen=part,
-        remedy=f"Scale or cut the part so that it fits {room}.",
+        seen=measured,
+        remedy=remedies["en"],
         texts={
-            "en": f"The part measures {part}; the largest machine here holds {room}.",
-            "fr": f"La pièce mesure {part} ; la plus grande machine d’ici accepte {room}.",
-            "remedy_fr": f"Réduisez ou coupez la pièce pour qu’elle tienne dans {room}.",
+            "en": f"The part measures {measured}; the largest machine here holds {holding}.",
+            "fr": f"La pièce mesure {measured} ; la plus grande machine d’ici accepte {holding}.",
+            "remedy_fr": remedies["fr"],
         },
     )
     return Rejected(fault.texts["en"], code=fault.rule, faults=(fault,))
+
+
+def _ways_to_fit(room: tuple[int, int, int], analysis: Analysis, process: Process) -> dict[str, str]:
+    turned = fitting_turn([room], analysis, process)
+    percent = fitting_percent([room], analysis, process)
+    holding = " × ".join(map(str, room)) + " mm"
+    english, french = [], []
+    if turned is not None:
+        english.append(f"Lay it another way: turned ({turned.value}) it fits.")
+        french.append(f"Couchez-la autrement : tournée ({turned.value}), elle tient.")
+    if percent:
+        english.append(f"Scaled to {percent} % it fits.")
+        french.append(f"Réduite à {percent} %, elle tient.")
+    english.append(f"Or cut it into parts of at most {holding}.")
+    french.append(f"Ou coupez-la en morceaux d’au plus {holding}.")
+    return {"en": " ".join(english), "fr": " ".join(french)}
+
+
+def fitting_turn(rooms: Sequence[tuple[int, int, int]], analysis: Analysis, process: Process) -> Turn | None:
+    """A way to lay the part, at the size chosen, that fits one of the work areas; None where there is none."""
+    for turn in Turn:
+        size = placed(analysis.size_mm, replace(process, turn=turn))
+        if any(holds(room, size) for room in rooms):
+            return turn
+    return None
+
+
+def fitting_percent(rooms: Sequence[tuple[int, int, int]], analysis: Analysis, process: Process) -> int:
+    """The largest scale, in whole percent, at which the part fits one of the work areas as it lies; 0: none."""
+    x, y, z = placed(analysis.size_mm, replace(process, scale_percent=100))
+    best = 0.0
+    for width, depth, height in rooms:
+        for across, along in ((x, y), (y, x)):
+            best = max(best, min(width / across, depth / along, height / z))
+    return floor(100 * best)
 
 
 async def accept(lab: Lab, member: Member, quote_id: UUID) -> tuple[Job, bool]:

@@ -19,6 +19,7 @@ from orchestrator.ports import Unit as UnitPort
 from orchestrator.store.engines import Engines, open_engines
 from orchestrator.store.failures import Failure, kind_of, translated
 from orchestrator.store.feed import Feed, listen
+from orchestrator.store.learned import Learned
 from orchestrator.store.log import Log
 from orchestrator.store.money import Purse
 from orchestrator.store.offers import Offers
@@ -36,7 +37,7 @@ DISCONNECTS = 1  # how often a broken connection is replaced before we say so
 _inside: ContextVar[bool] = ContextVar("inside a unit of work", default=False)
 
 
-class SqlUnit(People, Offers, Work, Purse, Log):
+class SqlUnit(People, Offers, Work, Learned, Purse, Log):
     """Implements `orchestrator.ports.Unit`."""
 
 

@@ -35,6 +35,7 @@ from orchestrator.domain.job import JobState
 from orchestrator.domain.ledger import Book, EntryKind
 from orchestrator.domain.machine import Activity, Bed, Kind, Link
 from orchestrator.domain.member import Role
+from orchestrator.domain.quote import EstimateSource
 from orchestrator.domain.run import ACTIVE, Cause, RunState
 from orchestrator.domain.usage import Quality, Source
 
@@ -321,6 +322,61 @@ usage = Table(
     _one_of("quality", Quality),
 )
 
+# --- what finished runs teach ------------------------------------------------------------------------------------
+
+estimate_sample = Table(
+    "estimate_sample",
+    metadata,
+    _to("run_id", "run.id", primary_key=True),
+    _to("machine_id", "machine.id"),
+    _words("profile"),
+    _at("at"),
+    _count("predicted_seconds"),
+    _count("predicted_milligrams"),
+    _count("actual_seconds"),
+    _count("actual_milligrams", null=True),
+    _count("quoted_seconds"),
+    _count("quoted_milligrams"),
+    _enum("source"),
+    _words("calibration"),
+    _one_of("source", EstimateSource),
+    Index("ix_estimate_sample_profile_at", "profile", "at"),
+    Index("ix_estimate_sample_machine_id_profile_at", "machine_id", "profile", "at"),
+)
+
+_OF_ALL_MACHINES = text("machine_id IS NULL")
+
+calibration = Table(
+    "calibration",
+    metadata,
+    Column("id", BIG, primary_key=True, autoincrement=False),
+    _to("machine_id", "machine.id", null=True),
+    _words("profile"),
+    Column("version", Integer(), nullable=False),
+    _at("at"),
+    Column("samples", Integer(), nullable=False),
+    _count("time_scale_ppm"),
+    _count("offset_seconds"),
+    Column("time_spread_bp", Integer(), nullable=False),
+    Column("time_error_before_bp", Integer(), nullable=False),
+    Column("time_error_after_bp", Integer(), nullable=False),
+    Column("material_samples", Integer(), nullable=False),
+    _count("material_scale_ppm"),
+    Column("material_spread_bp", Integer(), nullable=False),
+    Column("material_error_before_bp", Integer(), nullable=False),
+    Column("material_error_after_bp", Integer(), nullable=False),
+    CheckConstraint("version > 0 AND time_scale_ppm > 0 AND material_scale_ppm > 0", name="makes_sense"),
+    UniqueConstraint("machine_id", "profile", "version"),
+    Index(
+        "one_version_for_all_machines",
+        "profile",
+        "version",
+        unique=True,
+        sqlite_where=_OF_ALL_MACHINES,
+        postgresql_where=_OF_ALL_MACHINES,
+    ),
+)
+
 # --- money -------------------------------------------------------------------------------------------------------
 
 journal = Table(
@@ -408,5 +464,5 @@ fleet = Table(
     Column("turn", Integer(), nullable=False),
 )
 
-APPEND_ONLY = (journal, posting, event, usage, tariff, bill)
+APPEND_ONLY = (journal, posting, event, usage, tariff, bill, estimate_sample, calibration)
 """Their rows are never changed and never deleted; triggers refuse it (`orchestrator.store.triggers`)."""

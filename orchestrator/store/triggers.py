@@ -20,6 +20,11 @@ def create(dialect: str, names: Iterable[str] = APPEND_ONLY_NAMES) -> Iterator[s
             f"CREATE FUNCTION {FUNCTION}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
             "RAISE EXCEPTION '% only grows', TG_TABLE_NAME USING ERRCODE = 'restrict_violation'; END $$"
         )
+    yield from on(dialect, names)
+
+
+def on(dialect: str, names: Iterable[str]) -> Iterator[str]:
+    """As `create`, for tables that come later: the function is there."""
     for name in names:
         if dialect == "postgresql":
             yield (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 from playwright.async_api import Browser, Locator, Page, expect
@@ -19,7 +20,8 @@ pytestmark = pytest.mark.timeout(300)
 
 async def signed_in(browser: Browser, lab: DemoLab, who: str, **look: object) -> Page:
     """A browser of its own for one person, in English."""
-    context = await browser.new_context(viewport={"width": 1280, "height": 900}, locale="en-GB", **look)  # type: ignore[arg-type]
+    usual: dict[str, Any] = {"viewport": {"width": 1280, "height": 900}, "locale": "en-GB"}
+    context = await browser.new_context(**usual | look)
     page = await context.new_page()
     await page.goto(lab.base_url)
     await page.get_by_role("button", name="English").click()

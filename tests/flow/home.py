@@ -24,7 +24,7 @@ from orchestrator.flow.fleet import Fleet
 from orchestrator.flow.lab import Lab, Limits, Workbench
 from orchestrator.flow.prepare import prepare_work
 from orchestrator.flow.submit import accept, analyse_work, quote, upload
-from orchestrator.ports import Accident, Driver, Unit
+from orchestrator.ports import Accident, Driver, Unit, Workshop
 from orchestrator.store.sql import SqlStore
 from orchestrator.work.inline import InlineWork
 from tests.builders import a_machine, a_member, an_event
@@ -126,7 +126,9 @@ class Home:
 
 
 @asynccontextmanager
-async def a_home(tmp_path: Path, limits: Limits | None = None) -> AsyncIterator[Home]:
+async def a_home(
+    tmp_path: Path, limits: Limits | None = None, workshop: Workshop | None = None
+) -> AsyncIterator[Home]:
     """An empty lab with a tariff and a technician; its database is in memory."""
     clock = FakeClock()
     store = await SqlStore.open("sqlite+aiosqlite:///:memory:", clock)
@@ -134,7 +136,7 @@ async def a_home(tmp_path: Path, limits: Limits | None = None) -> AsyncIterator[
         site="lab",
         store=store,
         files=PlainFiles(tmp_path),
-        workshop=NamedWorkshop(),
+        workshop=workshop or NamedWorkshop(),
         clock=clock,
         limits=limits or Limits(),
     )

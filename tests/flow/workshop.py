@@ -1,7 +1,8 @@
 """A workshop for tests of the flow: answers at once, with figures that follow from the file's name.
 
 `part-600s-5000mg.stl` takes 600 s and 5 000 mg by estimate; `…-sliced900s` takes 900 s once sliced; a name
-with `unprintable` is refused, with `noslicer` the slicer is missing. It stands for the shape, never for a
+with `unprintable` is refused, with `noslicer` the slicer is missing, with `hangs` it has something to say of it,
+with `nopicture` no picture can be drawn. It stands for the shape, never for a
 machine.
 """
 
@@ -11,14 +12,16 @@ import hashlib
 import re
 from pathlib import Path
 
+from orchestrator.domain.advice import Advice, TurnAdvice
 from orchestrator.domain.errors import Fault, Rejected, Unavailable
-from orchestrator.domain.file import Analysis, FileKind
+from orchestrator.domain.file import Analysis, FileKind, Severity, Warning
 from orchestrator.domain.job import Artifact
-from orchestrator.domain.process import Process
+from orchestrator.domain.process import Process, Turn
 from orchestrator.domain.quote import Estimate, EstimateSource, Spread
-from orchestrator.ports import Sliced
+from orchestrator.ports import Sliced, SliceProgress
 
 BYTES_PER_SECOND = 1
+PICTURE = b"a picture"
 
 
 def _figure(name: str, pattern: str, default: int) -> int:
@@ -51,8 +54,45 @@ class NamedWorkshop:
             filament_milligrams=Spread(p50=milligrams, p90=milligrams * 11 // 10),
         )
 
+    async def advise(self, path: Path, name: str, profile: str, process: Process) -> Advice:
+        if "hangs" not in name:
+            return Advice()
+        overhang = Warning(
+            rule="print.overhang",
+            severity=Severity.WARNING,
+            texts={"en": "It hangs in the air.", "fr": "Elle pend dans le vide."},
+            remedies={"en": "Ask for supports.", "fr": "Demandez des supports."},
+        )
+        turn = TurnAdvice(
+            turn=Turn.X90,
+            supports=False,
+            seconds_now=900,
+            seconds_then=600,
+            milligrams_now=7_000,
+            milligrams_then=5_000,
+            texts={"en": "It saves 5 minutes.", "fr": "Cela gagne 5 minutes."},
+        )
+        return Advice(warnings=(overhang,), turn=turn)
+
+    async def preview(self, path: Path, name: str, turn: Turn) -> Path:
+        if "nopicture" in name:
+            raise Unavailable("The renderer is not there.", code="slicer.unavailable")
+        picture = path.with_name(f"{path.name}-{turn.value}.png")
+        picture.write_bytes(PICTURE)
+        return picture
+
+    async def ringed(self, path: Path, name: str, profile: str, process: Process) -> Path:
+        return await self.preview(path, name, process.turn)
+
     async def slice(
-        self, path: Path, name: str, profile: str, process: Process, quantity: int, into: Path
+        self,
+        path: Path,
+        name: str,
+        profile: str,
+        process: Process,
+        quantity: int,
+        into: Path,
+        progress: SliceProgress | None = None,
     ) -> Sliced:
         if "noslicer" in name:
             raise Unavailable("No slicer is installed.", code="slicer.missing")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import io
+import re
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,35 +16,39 @@ import pytest
 
 from slicing import gcode
 from slicing.faults import FileRefused, SlicerUnavailable
-from slicing.limits import SLICE, Limits
+from slicing.limits import SLICE, Limits, slice_limits
+from slicing.plate import capacity, check_fit
 from slicing.profile import PrintProfile, available
-from slicing.prusaslicer import NAMES, PrusaSlicer, SliceResult, capacity, check_fit
+from slicing.prusaslicer import NAMES, PrusaSlicer
 from slicing.sandbox import Sandbox
-from tests.slicing.shapes import a_3mf, a_box, an_analyser, binary_stl, corpus, moved, one_object, written
+from slicing.slicer import SliceResult
+from tests.slicing.shapes import (
+    Mesh,
+    a_3mf,
+    a_ball,
+    a_box,
+    an_analyser,
+    binary_stl,
+    corpus,
+    moved,
+    one_object,
+    written,
+)
+from tests.slicing.slicers import WRITES, a_fake, real_slicer
 from tests.slicing.test_cage import begun, gone
 
 MK3S = PrintProfile.resolve("mk3s")
 MILLIGRAMS_PER_MM = MK3S.filament_mm2 * MK3S.filament_density
 
-HEAD = '#!/bin/sh\nif [ "$1" = --help ]; then echo PrusaSlicer-9.9.9+test based on Slic3r; exit 0; fi\n'
-
 
 def needs_slicer() -> None:
-    if not any(shutil.which(name) for name in NAMES):
-        pytest.skip("SKIPPED ALOUD: no PrusaSlicer on this machine")
+    real_slicer()
 
 
 @asynccontextmanager
 async def a_slicer(path: Path | None = None, limits: Limits = SLICE) -> AsyncIterator[PrusaSlicer]:
     async with an_analyser() as analyser:
         yield PrusaSlicer(Sandbox(), analyser, path=path, limits=limits)
-
-
-def a_fake(folder: Path, script: str) -> Path:
-    path = folder / "fake-slicer"
-    path.write_text(HEAD + script)
-    path.chmod(0o755)
-    return path
 
 
 @pytest.mark.parametrize(
@@ -121,6 +126,143 @@ async def test_copies_lie_on_one_plate_and_too_many_are_refused(tmp_path: Path) 
     assert caught.value.params == {"quantity": 20, "capacity": 9}
 
 
+def a_disc(across: float) -> Mesh:
+    """A prism on 48 corners, one layer high."""
+    turn = np.linspace(0, 2 * np.pi, 48, endpoint=False)
+    rim = across / 2 * np.stack([np.cos(turn), np.sin(turn)], -1)
+    beside = np.roll(rim, -1, 0)
+
+    def flat(z: float, a: Mesh, b: Mesh) -> Mesh:
+        corners = [np.zeros_like(a), a, b]
+        return np.stack([np.concatenate([c, np.full((len(c), 1), z)], 1) for c in corners], 1)
+
+    low, high = flat(0, beside, rim), flat(0.2, rim, beside)
+    walls = [
+        np.stack([low[:, 2], low[:, 1], high[:, 1]], 1),
+        np.stack([low[:, 1], high[:, 2], high[:, 1]], 1),
+    ]
+    return np.concatenate([low, high, *walls])
+
+
+@pytest.mark.parametrize(
+    ("shape", "most"),
+    [
+        (a_box(60, 60, 0.2), 9),
+        (a_box(30, 20, 0.2), 48),
+        (a_box(160, 26, 0.2), 7),  # turned: as drawn only 6
+        (a_box(25, 130, 0.2), 8),
+        (a_box(120, 95, 0.2), 2),
+        (a_box(76, 95, 0.2), 6),
+        (a_disc(50), 12),
+    ],
+)
+async def test_as_many_copies_fit_as_we_say_and_all_of_them_lie_on_the_bed(
+    tmp_path: Path, shape: Mesh, most: int
+) -> None:
+    # given a profile with nothing inside, so that only outlines are drawn
+    needs_slicer()
+    profile = PrintProfile.resolve("mk3s", infill_percent=0)
+    model = written(tmp_path, binary_stl(shape), "tile.stl")
+    size = (float(np.ptp(shape[..., 0])), float(np.ptp(shape[..., 1])), 0.2)
+    async with a_slicer() as slicer:
+        one = await slicer.slice(model, profile, 1, tmp_path / "one")
+        full = await slicer.slice(model, profile, most, tmp_path / "full")
+        try:
+            await slicer.slice(model, profile, most + 1, tmp_path / "over")
+            over = None
+        except FileRefused as no:
+            over = (no.code, no.params)
+
+    lines = full.gcode_path.read_text()
+    drawn = [(float(x), float(y)) for x, y in re.findall(r"^G1 X(\S+) Y(\S+) E", lines, re.MULTILINE)]
+    assert capacity(size, profile) == most
+    assert len(set(re.findall(r"^; printing object .* copy \d+", lines, re.MULTILINE))) == most
+    skirt_mg = 0.15 * full.report.milligrams  # one skirt around all of them instead of one each
+    assert full.report.milligrams == pytest.approx(most * one.report.milligrams, abs=most * 300 + skirt_mg)
+    assert over in (None, ("plate.full", {"quantity": most + 1, "capacity": most}))
+    assert (over is None) <= (len(shape) > 12), "for boxes the number is exact; discs may pack closer"
+    assert 0 <= min(x for x, _ in drawn) <= max(x for x, _ in drawn) <= 250
+    assert 0 <= min(y for _, y in drawn) <= max(y for _, y in drawn) <= 210
+
+
+async def test_brims_of_full_plates_lie_on_the_bed_too(tmp_path: Path) -> None:
+    needs_slicer()
+    profile = PrintProfile.resolve("mk3s", overrides={"brim_width": 10})
+    most = capacity((30, 30, 0.2), profile)
+    model = written(tmp_path, binary_stl(a_box(30, 30, 0.2)), "tile.stl")
+    async with a_slicer() as slicer:
+        result = await slicer.slice(model, profile, most, tmp_path / "out")
+
+    moves = re.findall(r"^G1 X(\S+) Y(\S+) E", result.gcode_path.read_text(), re.MULTILINE)
+    xs, ys = [float(x) for x, _ in moves], [float(y) for _, y in moves]
+    assert most == 16
+    assert 0 <= min(xs) <= max(xs) <= 250
+    assert 0 <= min(ys) <= max(ys) <= 210
+
+
+async def test_a_slicer_that_lays_fewer_copies_than_asked_is_not_believed(tmp_path: Path) -> None:
+    model = written(tmp_path, binary_stl(a_box()), "box.stl")
+    async with a_slicer(a_fake(tmp_path, WRITES)) as slicer:
+        assert (await slicer.slice(model, MK3S, 1, tmp_path / "one")).quantity == 1
+        with pytest.raises(SlicerUnavailable, match="laid 1 copies instead of 2"):
+            await slicer.slice(model, MK3S, 2, tmp_path / "two")
+
+
+async def test_an_upgrade_of_the_slicer_is_noticed(tmp_path: Path) -> None:
+    path = a_fake(tmp_path, WRITES)
+    async with a_slicer(path) as slicer:
+        before = await slicer.version()
+        path.write_text(path.read_text().replace("9.9.9", "10.0.0"))
+        after = await slicer.version()
+
+    assert (before, after) == ("PrusaSlicer-9.9.9+test", "PrusaSlicer-10.0.0+test")
+
+
+async def test_progress_comes_while_it_slices_and_never_goes_back(tmp_path: Path) -> None:
+    needs_slicer()
+    told: list[tuple[int, str, bool]] = []
+
+    async def progress(permille: int, words: str) -> None:
+        told.append((permille, words, (tmp_path / "out" / "work" / "out" / "out.gcode").exists()))
+
+    model = written(tmp_path, binary_stl(a_ball(120, 40)), "ball.stl")
+    async with a_slicer() as slicer:
+        await slicer.slice(model, MK3S, 1, tmp_path / "out", progress=progress)
+
+    steps = [permille for permille, _, _ in told]
+    assert steps == sorted(set(steps))
+    assert steps[0] <= 100
+    assert steps[-1] == 900
+    assert len(steps) >= 4
+    assert told[0][1] == "Processing triangulated mesh"
+    assert told[-1][1] == "Exporting G-code to out.gcode"
+    assert not any(finished for _, _, finished in told), "told at the end only"
+
+
+async def test_what_the_listener_raises_ends_the_slice_and_the_slicer(tmp_path: Path) -> None:
+    async def progress(permille: int, words: str) -> None:
+        raise KeyError(words)
+
+    model = written(tmp_path, binary_stl(a_box()), "box.stl")
+    script = "echo '10 => Processing triangulated mesh'; sleep 4713.5"
+    async with a_slicer(a_fake(tmp_path, script)) as slicer:
+        with pytest.raises(KeyError, match="Processing"):
+            await slicer.slice(model, MK3S, 1, tmp_path / "out", progress=progress)
+
+    assert await gone("4713.5")
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_small_parts_get_small_limits_and_no_part_more_than_the_most() -> None:
+    small, big = slice_limits(12, 100, 1), slice_limits(2_000_000, 2000, 10)
+
+    assert (small.cpu_seconds, small.wall_seconds) == (20, 55)
+    assert small.address_space_bytes < SLICE.address_space_bytes
+    assert small.file_bytes < SLICE.file_bytes
+    assert big == SLICE
+    assert slice_limits(26_000, 224, 1).cpu_seconds >= 3 * 20, "gears that took 20 s"
+
+
 def fit_or_code(size: tuple[float, float, float], quantity: int) -> bool | str:
     try:
         return check_fit(size, MK3S, quantity)
@@ -152,7 +294,9 @@ def test_a_plain_grid_gives_the_capacity() -> None:
 async def test_a_part_larger_than_the_bed_never_reaches_the_slicer(tmp_path: Path) -> None:
     model = written(tmp_path, binary_stl(a_box(300, 20, 20)))
     ran = tmp_path / "ran"
-    async with a_slicer(a_fake(tmp_path, f"touch {ran}")) as slicer:
+    async with an_analyser() as analyser:
+        fake = a_fake(tmp_path, f"touch {ran}; {WRITES}")
+        slicer = PrusaSlicer(Sandbox(backend="rlimits"), analyser, path=fake)
         with pytest.raises(FileRefused) as caught:
             await slicer.slice(model, MK3S, 1, tmp_path / "out", "beam.stl")
 

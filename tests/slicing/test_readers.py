@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import struct
+import time
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import hypothesis
@@ -13,17 +15,22 @@ import numpy as np
 import pytest
 
 from slicing import mesh, stl
+from slicing import obj as obj_reader
 from slicing.faults import FileRefused, refused
 from slicing.limits import ASCII_LINE_BYTES_MAX
 from slicing.messages import REFUSALS, WARNINGS
 from slicing.results import MeshAnalysis
 from tests.slicing.shapes import (
+    Mesh,
     a_3mf,
+    a_ball,
     a_box,
     ascii_stl,
     binary_stl,
+    corpus,
     mesh_xml,
     model_xml,
+    moved,
     obj,
     one_object,
     written,
@@ -351,3 +358,156 @@ def test_an_encrypted_or_strangely_packed_member_is_a_refusal(tmp_path: Path) ->
         data[data.rfind(mark) + shift] |= 1
 
     assert refusal(tmp_path, bytes(data), "part.3mf").code == "archive.unreadable"
+
+
+def instances(count: int) -> bytes:
+    """The layout of Bambu Studio and Orca: one part in a file of its own, an object for each copy."""
+    part = model_xml(an_object(1, mesh_xml(BOX)), "").encode()
+    path = ' p:path="/3D/Objects/object_1.model" p:UUID="0"'
+    objects = "".join(
+        an_object(n, f"<components>{component(1, '', path)}</components>") for n in range(2, count + 2)
+    )
+    items = "".join(
+        f'<item objectid="{n}" transform="1 0 0 0 1 0 0 0 1 {50 * n} 0 0"/>' for n in range(2, count + 2)
+    )
+    settings = b"<config><object id='2'><metadata key='name' value='x'/></object></config>"
+    others = {"3D/Objects/object_1.model": part, "Metadata/model_settings.config": settings}
+    return a_3mf(model_xml(objects, items), others)
+
+
+def test_copies_in_the_layout_of_bambu_are_as_many_as_there_are(tmp_path: Path) -> None:
+    analysis = loaded(tmp_path, instances(25), "plate.3mf").analysis
+
+    assert (analysis.triangles, analysis.bodies, analysis.volume_mm3) == (25 * 12, 25, 25 * 6000)
+    assert [w.code for w in analysis.warnings] == ["mesh.settings_dropped"]
+
+
+def test_each_part_speaks_its_own_unit(tmp_path: Path) -> None:
+    # given a part in inches, moved by a centimetre in a document that speaks centimetres
+    part = model_xml(an_object(7, mesh_xml(a_box(1, 1, 1))), "", unit="inch").encode()
+    both = component(7, "1 0 0 0 1 0 0 0 1 1 0 0", ' p:path="/3D/a.model"') + component(1)
+    objects = an_object(1, mesh_xml(a_box(1, 1, 1))) + an_object(2, f"<components>{both}</components>")
+    model = model_xml(objects, '<item objectid="2"/>', unit="centimeter")
+
+    analysis = loaded(tmp_path, a_3mf(model, {"3D/a.model": part}), "part.3mf").analysis
+
+    assert analysis.size_mm == (35.4, 25.4, 25.4)
+
+
+def test_the_root_part_is_found_as_writers_spell_it(tmp_path: Path) -> None:
+    kind = "http://schemas.microsoft.com/3dmanufacturing/2013/01/3dmodel"
+    relations = f'<Relationships><Relationship Target="/3D/My.Model" Id="r" Type="{kind}"/></Relationships>'
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        archive.writestr("_rels/.rels", relations)
+        archive.writestr("3D\\my.model", one_object(BOX))
+
+    assert loaded(tmp_path, out.getvalue(), "part.3mf").analysis.triangles == 12
+
+
+@pytest.mark.parametrize(("name", "unit_mm"), [("3mf_cube_gears.3mf", 1), ("tm_featuretype.3mf", 25.4)])
+def test_a_real_3mf_is_what_trimesh_reads_but_for_the_unit_it_passes_over(name: str, unit_mm: float) -> None:
+    trimesh = pytest.importorskip("trimesh")
+    path = corpus() / name
+    with path.open("rb") as file:
+        analysis = mesh.load(file.fileno(), name).analysis
+    theirs = trimesh.load(path, file_type="3mf").to_mesh()
+
+    assert analysis.triangles == len(theirs.faces)
+    assert analysis.volume_mm3 == pytest.approx(abs(theirs.volume) * unit_mm**3, rel=1e-9)
+    assert analysis.area_mm2 == pytest.approx(theirs.area * unit_mm**2, rel=1e-9)
+
+
+OBJ_CORNERS = "".join(f"v {x} {y} {z}\n" for z in (0, 5) for x, y in ((0, 0), (9, 0), (9, 7), (0, 7)))
+
+
+@pytest.mark.parametrize(
+    "faces",
+    [
+        "f 1 2 3\nf 1 3 4\nf 5 6 7\n",
+        "vn 0 0 1\nf 1//1 2//1 3//1 4//1\nf 5//1 6//1 7//1 8//1\n",
+        "o thing\ng group\nusemtl steel\ns off\nf 4 3 2 1\nf 5 6 7 8\n",
+        "l 1 2\np 1\nf 1 2 3\n",
+    ],
+)
+@pytest.mark.filterwarnings("ignore::RuntimeWarning:trimesh")
+def test_an_obj_is_what_trimesh_reads(faces: str) -> None:
+    trimesh = pytest.importorskip("trimesh")
+    text = (OBJ_CORNERS + faces).encode()
+
+    ours = trimesh.Trimesh(**trimesh.triangles.to_kwargs(obj_reader.read(text)), process=False)
+    theirs = trimesh.load(io.BytesIO(text), file_type="obj", process=False, maintain_order=True)
+
+    # its quads come in another order
+    assert len(ours.faces) == len(theirs.faces)
+    assert ours.area == pytest.approx(theirs.area)
+    assert np.allclose(sorted(ours.triangles_center.tolist()), sorted(theirs.triangles_center.tolist()))
+
+
+@pytest.mark.parametrize(
+    ("faces", "corners"),
+    [
+        ("f -8 -7 -6\nv 1 1 1\nf -1 -2 -3\n", [[1, 2, 3], [9, 8, 7]]),
+        ("  f 1 2 3   \n\n\tf 1 3 4\n# f 9 9 9\n", [[1, 2, 3], [1, 3, 4]]),
+        ("f 1 2 3 4 8\n", [[1, 2, 3], [1, 3, 4], [1, 4, 8]]),
+        ("f 1//2 +2/7 3\r\nf 9 1 2\r\nv 1 1 1\r\n", [[1, 2, 3], [9, 1, 2]]),
+    ],
+)
+def test_what_trimesh_reads_otherwise_is_read_as_the_format_says(
+    faces: str, corners: list[list[int]]
+) -> None:
+    read = obj_reader.read((OBJ_CORNERS + faces).encode())
+
+    points = np.array([line.split()[1:] for line in [*OBJ_CORNERS.splitlines(), "v 1 1 1"]], dtype=float)
+    assert np.array_equal(read, points[np.array(corners) - 1])
+
+
+def test_remarks_and_colours_in_an_obj_are_passed_over(tmp_path: Path) -> None:
+    text = (
+        obj(BOX)
+        .replace(b"\nf 1 2 3\n", b"\nf 1 2 3 # the first\n")
+        .replace(b"v 0 0 0\n", b"v 0 0 0 1 0.5 0\n")
+    )
+
+    assert loaded(tmp_path, text, "part.obj").analysis.volume_mm3 == 6000
+
+
+def shells(boxes: list[tuple[int, int]]) -> Mesh:
+    return np.concatenate([moved(a_box(1, 1, 1), x, y, 0) for x, y in boxes])
+
+
+@hypothesis.settings(max_examples=60, deadline=None)
+@hypothesis.given(
+    st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), min_size=1, max_size=30, unique=True)
+)
+def test_bodies_are_counted_by_shared_corners(boxes: list[tuple[int, int]]) -> None:
+    # given boxes on a grid, which hang together where they share so much as a corner; then counted by hand
+    left, bodies = set(boxes), 0
+    while left:
+        bodies += 1
+        waiting = [left.pop()]
+        while waiting:
+            x, y = waiting.pop()
+            near = {(x + i, y + j) for i in (-1, 0, 1) for j in (-1, 0, 1)} & left
+            left -= near
+            waiting += near
+
+    analysis = mesh.analyse(shells(boxes), "stl", 0).analysis
+
+    assert analysis.bodies == bodies
+
+
+@pytest.mark.parametrize(
+    ("kind", "write"), [("stl", ascii_stl), ("obj", obj), ("3mf", lambda t: a_3mf(one_object(t)))]
+)
+def test_text_is_read_in_a_moment(tmp_path: Path, kind: str, write: Callable[[Mesh], bytes]) -> None:
+    # 10 to 20 ms each where nothing else runs; this bound catches a lost order of magnitude on a busy machine
+    data = write(a_ball(80))
+    spent, counts = [], []
+    for _ in range(3):
+        began = time.process_time()
+        counts.append(loaded(tmp_path, data, f"ball.{kind}").analysis.triangles)
+        spent.append(time.process_time() - began)
+
+    assert min(counts) > 25_000
+    assert min(spent) < 0.1

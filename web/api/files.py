@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from uuid import UUID
 
+from aiohttp import web
 from pydantic import Field
 
-from orchestrator.domain.errors import Fault, Rejected
-from orchestrator.domain.process import Process
-from orchestrator.flow import report, submit
+from orchestrator.domain.errors import Rejected
+from orchestrator.domain.process import RANGES, Process, Turn, out_of_range
+from orchestrator.flow import advise, report, submit
 from web.api import shapes
-from web.api.shapes import ProcessBody, ShownFile, ShownQuote
+from web.api.shapes import ProcessBody, ShownAdvice, ShownFile, ShownQuote
 from web.multipart import upload_of
 from web.security import language_of, member_of
 from web.typed import Call, Given, Lenient, Shown
+
+PREVIEW_CACHE = (
+    "private, max-age=31536000, immutable"  # a file and a quote never change, so neither do their pictures
+)
 
 
 class ById(Lenient):
@@ -62,22 +68,35 @@ async def make_quote(call: Call, body: QuoteBody) -> ShownQuote:
 
 
 def _process(body: ProcessBody) -> Process:
-    try:
-        return Process(
-            material=body.material,
-            quality=body.quality,
-            infill_percent=body.infill_percent,
-            supports=body.supports,
-        )
-    except ValueError as wrong:
-        fault = Fault(
-            rule="field.range",
-            where="process.infill_percent",
-            seen=str(body.infill_percent),
-            remedy="A percentage from 0 to 100.",
-        )
-        raise Rejected(str(wrong), code="fields", faults=(fault,)) from wrong
+    """Raises Rejected with a fault for each number that is out of range."""
+    chosen = dict(body)
+    faults = out_of_range({name: chosen[name] for name in RANGES})
+    if faults:
+        raise Rejected("This process is not possible.", code="fields", faults=faults)
+    return Process(**chosen)
 
 
 async def quote(call: Call, params: ById) -> ShownQuote:
     return shapes.quote(await report.quote_of(call.lab, member_of(call.request), params.id))
+
+
+async def advice(call: Call, params: ById) -> ShownAdvice:
+    """Looked at when asked for, so that the price never waits for it."""
+    found = await advise.advice(call.lab, member_of(call.request), params.id)
+    return shapes.advice(found, language_of(call.request))
+
+
+class PreviewQuery(Lenient):
+    turn: Turn = Turn.AS_DRAWN
+
+
+async def preview(call: Call, params: ById, query: PreviewQuery) -> web.StreamResponse:
+    return _png(await advise.preview(call.lab, member_of(call.request), params.id, query.turn))
+
+
+async def ringed(call: Call, params: ById) -> web.StreamResponse:
+    return _png(await advise.ringed(call.lab, member_of(call.request), params.id))
+
+
+def _png(path: Path) -> web.StreamResponse:
+    return web.FileResponse(path, headers={"Content-Type": "image/png", "Cache-Control": PREVIEW_CACHE})

@@ -9,12 +9,13 @@ from uuid import UUID
 
 from orchestrator.domain import file as files
 from orchestrator.domain import tariff
+from orchestrator.domain.advice import Advice, TurnAdvice
 from orchestrator.domain.event import Event
 from orchestrator.domain.forecast import Forecast, Instants
 from orchestrator.domain.ledger import Balance
 from orchestrator.domain.machine import Abilities
 from orchestrator.domain.matching import Refusal
-from orchestrator.domain.process import Material, Process, Quality
+from orchestrator.domain.process import Material, Process, Quality, Turn
 from orchestrator.domain.quote import Estimate, Quote, Spread
 from orchestrator.domain.run import Run
 from orchestrator.domain.units import Money
@@ -48,6 +49,10 @@ class ProcessBody(Given):
     quality: Quality = Quality.NORMAL
     infill_percent: int = 15
     supports: bool = False
+    perimeters: int = 2
+    brim_mm: int = 0
+    scale_percent: int = 100
+    turn: Turn = Turn.AS_DRAWN
 
 
 class ShownProcess(Shown):
@@ -55,6 +60,11 @@ class ShownProcess(Shown):
     quality: str
     infill_percent: int
     supports: bool
+    perimeters: int
+    brim_mm: int
+    scale_percent: int
+    turn: str
+    """How the part lies: `as_drawn`, or turned about an axis by so many degrees (`x90`)."""
 
 
 def process(value: Process) -> ShownProcess:
@@ -63,6 +73,10 @@ def process(value: Process) -> ShownProcess:
         quality=value.quality.value,
         infill_percent=value.infill_percent,
         supports=value.supports,
+        perimeters=value.perimeters,
+        brim_mm=value.brim_mm,
+        scale_percent=value.scale_percent,
+        turn=value.turn.value,
     )
 
 
@@ -72,7 +86,13 @@ def process(value: Process) -> ShownProcess:
 class ShownWarning(Shown):
     rule: str
     severity: str
+    """`info`, `warning`, or `question`: only you can answer it."""
     text: str
+    remedy: str
+    """What to do; empty: nothing."""
+    places: list[list[float]]
+    """Where: points [x, y, z] or boxes [x, y, z, x, y, z], in mm, in the part as drawn."""
+    params: dict[str, Any]
 
 
 class ShownAnalysis(Shown):
@@ -99,6 +119,17 @@ class ShownFile(Shown):
     refusals: list[ShownFault]
 
 
+def warning(value: files.Warning, language: str) -> ShownWarning:
+    return ShownWarning(
+        rule=value.rule,
+        severity=value.severity.value,
+        text=value.texts.get(language, value.texts.get("en", "")),
+        remedy=value.remedies.get(language, value.remedies.get("en", "")),
+        places=[list(place) for place in value.places],
+        params=dict(value.params),
+    )
+
+
 def analysis(value: files.Analysis, language: str) -> ShownAnalysis:
     return ShownAnalysis(
         kind=value.kind.value,
@@ -108,12 +139,7 @@ def analysis(value: files.Analysis, language: str) -> ShownAnalysis:
         triangles=value.triangles,
         watertight=value.watertight,
         bodies=value.bodies,
-        warnings=[
-            ShownWarning(
-                rule=w.rule, severity=w.severity.value, text=w.texts.get(language, w.texts.get("en", ""))
-            )
-            for w in value.warnings
-        ],
+        warnings=[warning(w, language) for w in value.warnings],
     )
 
 
@@ -141,6 +167,11 @@ class ShownEstimate(Shown):
     filament_milligrams: ShownSpread
     confidence: str
     confidence_reason: str
+    calibration: str
+    """What finished runs had taught when it was made, e.g. `mk3s:7`; empty: nothing."""
+    raw_print_seconds: ShownSpread | None
+    """Before that; None: the same."""
+    raw_filament_milligrams: ShownSpread | None
 
 
 class ShownQuantity(Shown):
@@ -182,6 +213,11 @@ def estimate(value: Estimate) -> ShownEstimate:
         filament_milligrams=_spread(value.filament_milligrams),
         confidence=value.confidence.value,
         confidence_reason=value.confidence_reason,
+        calibration=value.calibration,
+        raw_print_seconds=_spread(value.raw_print_seconds) if value.raw_print_seconds else None,
+        raw_filament_milligrams=(
+            _spread(value.raw_filament_milligrams) if value.raw_filament_milligrams else None
+        ),
     )
 
 
@@ -209,6 +245,42 @@ def quote(value: Quote) -> ShownQuote:
         lines=[line(one) for one in value.lines],
         total=money(value.total),
         hold=money(value.hold),
+    )
+
+
+class ShownTurn(Shown):
+    turn: str
+    supports: bool
+    """Whether it needs supports that way."""
+    text: str
+    seconds_now: int
+    seconds_then: int
+    milligrams_now: int
+    milligrams_then: int
+
+
+class ShownAdvice(Shown):
+    warnings: list[ShownWarning]
+    turn: ShownTurn | None
+    """Another way to lay the part that saves time or material; None: it lies well."""
+
+
+def advice(value: Advice, language: str) -> ShownAdvice:
+    return ShownAdvice(
+        warnings=[warning(w, language) for w in value.warnings],
+        turn=_turn(value.turn, language) if value.turn else None,
+    )
+
+
+def _turn(value: TurnAdvice, language: str) -> ShownTurn:
+    return ShownTurn(
+        turn=value.turn.value,
+        supports=value.supports,
+        text=value.texts.get(language, value.texts.get("en", "")),
+        seconds_now=value.seconds_now,
+        seconds_then=value.seconds_then,
+        milligrams_now=value.milligrams_now,
+        milligrams_then=value.milligrams_then,
     )
 
 

@@ -79,6 +79,10 @@ class Formats:
     def percent(self, permille: int) -> str:
         return format_percent(permille // 10 / 100, locale=self.locale)
 
+    def share(self, ratio: float) -> str:
+        """A ratio as percent, to a tenth: errors are small."""
+        return format_percent(round(ratio, 3), locale=self.locale, decimal_quantization=False)
+
     def bytes(self, count: int) -> str:
         for limit, size, unit in ((10**3, 1, "byte"), (10**6, 10**3, "kilobyte"), (10**9, 10**6, "megabyte")):
             if count < limit:

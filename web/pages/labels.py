@@ -5,14 +5,15 @@ A tone is how much a thing concerns whoever reads it: `you` asks them to act, an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from orchestrator.domain.file import Warning
+from orchestrator.domain.file import Severity, Warning
 from orchestrator.domain.job import JobState
 from orchestrator.domain.matching import Refusal, Until
-from orchestrator.domain.process import Material, Quality
+from orchestrator.domain.process import Material, Quality, Turn
+from orchestrator.domain.quote import Confidence
 from orchestrator.domain.run import Cause, RunState
 from orchestrator.domain.tariff import LineKind
 from web.errors import Problem, ShownFault
@@ -110,6 +111,32 @@ QUALITIES: Mapping[Quality, str] = {
     Quality.NORMAL: N_("Normal"),
     Quality.FINE: N_("Fine, slow"),
 }
+
+TURNS: Mapping[Turn, str] = {
+    Turn.AS_DRAWN: N_("as drawn"),
+    Turn.X90: N_("on its front"),
+    Turn.X270: N_("on its back"),
+    Turn.X180: N_("upside down"),
+    Turn.Y90: N_("on its right side"),
+    Turn.Y270: N_("on its left side"),
+}
+"""How the part lies on the bed, seen from where it was drawn: x to the right, y away."""
+
+CONFIDENCES: Mapping[Confidence, Label] = {
+    Confidence.HIGH: Label(text=N_("A sure estimate"), tone=Tone.GOOD),
+    Confidence.MEDIUM: Label(text=N_("A fair estimate"), tone=Tone.CALM),
+    Confidence.LOW: Label(text=N_("A rough estimate"), tone=Tone.YOU),
+}
+REASONS: Mapping[str, str] = {
+    "estimate.open_mesh": N_("the surface has holes"),
+    "estimate.supports": N_("much of it is supports"),
+    "estimate.coarse_raster": N_("it is very large"),
+    "estimate.tiny_part": N_("it is very small"),
+    "estimate.thin_walls": N_("its walls are very thin"),
+    "estimate.inner_faces": N_("its surfaces cross one another"),
+    "sliced": N_("from the slicer’s own figures"),
+}
+"""Why an estimate is less sure than usual, by code; what has no words here is left out."""
 
 LINE_KINDS: Mapping[LineKind, str] = {
     LineKind.SETUP: N_("Set-up"),
@@ -233,6 +260,25 @@ def problem_text(problem: Problem, translate: Gettext) -> str:
 
 def warning_text(warning: Warning, locale: str) -> str:
     return warning.texts.get(locale) or warning.texts.get("en", "") or warning.rule
+
+
+def warning_remedy(warning: Warning, locale: str) -> str:
+    """What to do about it; empty where nothing need be done."""
+    return warning.remedies.get(locale) or warning.remedies.get("en", "")
+
+
+def ringed(warnings: Sequence[Warning]) -> bool:
+    """Is there a place worth a ring on the picture?"""
+    return any(warning.places and warning.severity is not Severity.INFO for warning in warnings)
+
+
+def reasons(codes: str, translate: Gettext) -> list[str]:
+    """The words of an estimate's reasons, which stand in one string, divided by commas."""
+    return [translate(REASONS[code]) for code in codes.split(", ") if code in REASONS]
+
+
+def scaled(size_mm: Sequence[float], percent: int) -> tuple[float, ...]:
+    return tuple(mm * percent / 100 for mm in size_mm)
 
 
 @dataclass(frozen=True, kw_only=True)

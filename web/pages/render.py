@@ -52,6 +52,7 @@ MENU = (
     MenuItem(path="/jobs", text=N_("My jobs"), needs=Permission.SUBMIT),
     MenuItem(path="/machines", text=N_("Machines"), needs=Permission.FLEET),
     MenuItem(path="/queue", text=N_("Queue"), needs=Permission.ALL_JOBS),
+    MenuItem(path="/estimates", text=N_("Estimates"), needs=Permission.OPERATE),
     MenuItem(path="/account", text=N_("Account"), needs=Permission.READ),
 )
 

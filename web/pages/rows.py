@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from orchestrator.domain.member import Permission
-from web.pages import desk, entrance, jobs, machines
+from web.pages import desk, entrance, estimates, jobs, machines, quotes
 from web.security import SIGN_IN_PATH
 from web.typed import PUBLIC, SIGNED_IN, PageRoute
 
@@ -14,11 +14,12 @@ PAGES: tuple[PageRoute, ...] = (
     PageRoute(method="POST", path="/sign-out", handler=entrance.sign_out, permission=SIGNED_IN),
     PageRoute(method="POST", path="/language", handler=entrance.language, permission=PUBLIC),
     PageRoute(method="GET", path="/jobs", handler=jobs.listing, permission=Permission.READ),
-    PageRoute(method="POST", path="/files", handler=jobs.upload, permission=Permission.SUBMIT, upload=True),
-    PageRoute(method="GET", path="/files/{id}", handler=jobs.file_page, permission=Permission.READ),
-    PageRoute(method="POST", path="/quotes", handler=jobs.make_quote, permission=Permission.SUBMIT),
-    PageRoute(method="GET", path="/quotes/{id}", handler=jobs.quote_page, permission=Permission.READ),
-    PageRoute(method="POST", path="/quotes/{id}/accept", handler=jobs.accept, permission=Permission.SUBMIT),
+    PageRoute(method="POST", path="/files", handler=quotes.upload, permission=Permission.SUBMIT, upload=True),
+    PageRoute(method="GET", path="/files/{id}", handler=quotes.file_page, permission=Permission.READ),
+    PageRoute(method="POST", path="/quotes", handler=quotes.make_quote, permission=Permission.SUBMIT),
+    PageRoute(method="GET", path="/quotes/{id}", handler=quotes.quote_page, permission=Permission.READ),
+    PageRoute(method="GET", path="/quotes/{id}/advice", handler=quotes.advice, permission=Permission.READ),
+    PageRoute(method="POST", path="/quotes/{id}/accept", handler=quotes.accept, permission=Permission.SUBMIT),
     PageRoute(method="GET", path="/jobs/{id}", handler=jobs.job_page, permission=Permission.READ),
     PageRoute(
         method="POST", path="/jobs/{id}/{action}", handler=jobs.job_action, permission=Permission.SUBMIT
@@ -31,5 +32,6 @@ PAGES: tuple[PageRoute, ...] = (
         method="POST", path="/runs/{id}/decide", handler=machines.decide, permission=Permission.OPERATE
     ),
     PageRoute(method="GET", path="/queue", handler=desk.queue, permission=Permission.ALL_JOBS),
+    PageRoute(method="GET", path="/estimates", handler=estimates.listing, permission=Permission.OPERATE),
     PageRoute(method="GET", path="/account", handler=desk.account, permission=Permission.READ),
 )

@@ -38,8 +38,23 @@ async def test_a_quote_says_how_its_total_and_its_hold_come_about(desk: Desk) ->
         "quality": usual.quality.value,
         "infill_percent": usual.infill_percent,
         "supports": usual.supports,
+        "perimeters": usual.perimeters,
+        "brim_mm": usual.brim_mm,
+        "scale_percent": usual.scale_percent,
+        "turn": usual.turn.value,
     }
     assert (await asker.get(f"/quotes/{quote['id']}")).json == quote
+
+
+async def test_what_could_go_wrong_is_asked_after_the_price(desk: Desk) -> None:
+    asker = await desk.program()
+    file = (await asker.upload(b"solid", "hangs-600s-5000mg.stl")).json
+    quote = (await asker.post("/quotes", {"file_id": file["id"], "process": {"turn": "x180"}})).json
+    assert quote["process"]["turn"] == "x180"
+    advice = (await asker.get(f"/quotes/{quote['id']}/advice")).json
+    assert [(w["rule"], w["remedy"]) for w in advice["warnings"]] == [("print.overhang", "Ask for supports.")]
+    assert advice["turn"]["turn"] == "x90"
+    assert advice["turn"]["seconds_then"] < advice["turn"]["seconds_now"]
 
 
 async def test_a_quote_has_no_side_effect(desk: Desk) -> None:
@@ -62,6 +77,10 @@ async def test_a_quote_has_no_side_effect(desk: Desk) -> None:
         ({"quantity": None}, "quantity"),
         ({"process": {"infill_percent": 101}}, "process.infill_percent"),
         ({"process": {"infill_percent": -1}}, "process.infill_percent"),
+        ({"process": {"perimeters": 0}}, "process.perimeters"),
+        ({"process": {"brim_mm": 11}}, "process.brim_mm"),
+        ({"process": {"scale_percent": 0}}, "process.scale_percent"),
+        ({"process": {"turn": "z45"}}, "process.turn"),
         ({"process": {"supports": "yes"}}, "process.supports"),
         ({"process": {"material": "gold"}}, "process.material"),
         ({"process": []}, "process"),

@@ -71,8 +71,9 @@ async def test_the_answers_of_the_main_job_are_as_the_document_says(desk: Desk) 
         if row.method == "GET":
             seen = await asker.ask("GET", path)
             assert seen.status in {200, 403}, path
-            assert faults_of(document, "GET", row.path, seen.status, seen.json) == [], path
-            checked += seen.status == 200
+            if row.media_type == "application/json":
+                assert faults_of(document, "GET", row.path, seen.status, seen.json) == [], path
+                checked += seen.status == 200
     assert checked >= 12
     wrong = await asker.post("/quotes", {"price": 1})
     assert faults_of(document, "POST", "/api/v1/quotes", wrong.status, wrong.json) == []

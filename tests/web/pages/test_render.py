@@ -14,18 +14,19 @@ from orchestrator.domain.event import JOB_TOPICS
 from orchestrator.domain.job import JobState
 from orchestrator.domain.machine import Activity, Bed, Link
 from orchestrator.domain.matching import Until
-from orchestrator.domain.process import Material, Quality
+from orchestrator.domain.process import Material, Quality, Turn
+from orchestrator.domain.quote import Confidence
 from orchestrator.domain.run import Cause, RunState
 from orchestrator.domain.tariff import LineKind
 from orchestrator.flow.act import Verdict
 from tests.builders import a_member
-from tests.web.pages.views import EVIL, SHEETS, a_reader, empty_sheets
+from tests.web.pages.views import EVIL, SHEETS, a_reader, advice_part, empty_sheets
 from web.pages import labels
 from web.pages.i18n import LOCALES
 from web.pages.render import STATIC, WEB, Renderer
 
 RENDERER = Renderer()
-VOID = {"meta", "link", "input", "br", "path", "circle", "rect"}
+VOID = {"meta", "link", "input", "img", "br", "path", "circle", "rect"}
 
 
 class Outline(HTMLParser):
@@ -50,6 +51,8 @@ class Outline(HTMLParser):
             self.faults.append("inline script")
         if tag == "input" and named.get("type") not in {"hidden", "file"} and "label" not in self.open:
             self.faults.append(f"an input without a label: {named.get('name')}")
+        if tag == "img" and not named.get("alt"):
+            self.faults.append(f"a picture without words: {named.get('src')}")
         if tag in {"h1", "h2"}:
             self.headings.append(tag)
 
@@ -94,6 +97,15 @@ def test_an_empty_page_says_what_to_do(number: int, locale: str) -> None:
     assert Outline(html).faults == []
 
 
+@pytest.mark.parametrize("locale", LOCALES)
+def test_the_advice_is_a_part_without_faults_that_shows_no_markup_that_somebody_typed(locale: str) -> None:
+    html = RENDERER.render("_advice.html", a_reader(locale=locale), **advice_part())
+
+    assert Outline(html).faults == []
+    assert "<script>alert" not in html
+    assert EVIL.replace("<", "&lt;").replace(">", "&gt;") in html
+
+
 def test_the_outline_sees_what_the_policy_forbids() -> None:
     faults = Outline('<p style="x" onclick="y"><b></p><script>1</script><input name="n">').faults
 
@@ -127,6 +139,8 @@ def test_every_form_carries_the_form_token() -> None:
         (labels.MATERIALS, Material),
         (labels.MATERIAL_HINTS, Material),
         (labels.QUALITIES, Quality),
+        (labels.TURNS, Turn),
+        (labels.CONFIDENCES, Confidence),
         (labels.LINE_KINDS, LineKind),
         (labels.UNTIL, Until),
     ],

@@ -6,7 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
+from orchestrator.domain.advice import Advice, TurnAdvice
+from orchestrator.domain.calibration import Calibration, Sample
 from orchestrator.domain.errors import Fault, InsufficientBalance, Rejected, Unavailable
 from orchestrator.domain.event import SYSTEM, Event
 from orchestrator.domain.file import Severity, Warning
@@ -16,14 +19,17 @@ from orchestrator.domain.ledger import Balance
 from orchestrator.domain.machine import Bed
 from orchestrator.domain.matching import Refusal, Until
 from orchestrator.domain.member import Member, Role
+from orchestrator.domain.process import Process, Turn
+from orchestrator.domain.quote import EstimateSource
 from orchestrator.domain.run import RunState
 from orchestrator.domain.tariff import settle, tariff_a
 from orchestrator.domain.units import Money
 from orchestrator.domain.usage import Source, Usage
+from orchestrator.flow.learn import EstimateView
 from orchestrator.flow.views import AccountView, Explanation, JobPage, JobView, MachineView
 from tests.builders import NOON, a_file, a_job, a_machine, a_member, a_quote, a_run, an_analysis
 from web.errors import problem_of
-from web.pages import board
+from web.pages import board, estimates
 from web.pages.labels import trouble
 from web.pages.render import Reader
 from web.pages.story import Buttons
@@ -115,14 +121,44 @@ def _jobs_page(locale: str) -> Sheet:
     return Sheet(template="jobs.html", values=values)
 
 
+def _warnings() -> tuple[Warning, ...]:
+    both = {"en": EVIL, "fr": EVIL}
+    inches = Warning(
+        rule="mesh.units?", severity=Severity.QUESTION, texts=both, params={"scale_percent": 2540}
+    )
+    return (Warning(rule="mesh.tiny", severity=Severity.WARNING, texts=both, remedies=both), inches)
+
+
+def _unpriced_page(locale: str) -> Sheet:
+    """A part that cannot be made as it was drawn: its choices, and the reason where the price would be."""
+    sheet = _quote_page(locale)
+    values = {**sheet.values, "quote": None, "process": Process(), "problem": _refused(locale)}
+    return Sheet(template="quote.html", values=values)
+
+
+def advice_part() -> dict[str, object]:
+    """What is fetched into the quote's page when the price stands there."""
+    both = {"en": EVIL, "fr": EVIL}
+    turn = TurnAdvice(
+        turn=Turn.Y90,
+        supports=True,
+        seconds_now=9,
+        seconds_then=5,
+        milligrams_now=9,
+        milligrams_then=5,
+        texts=both,
+    )
+    return {"quote": a_quote(), "advice": Advice(warnings=_warnings(), turn=turn)}
+
+
 def _quote_page(locale: str) -> Sheet:
-    warning = Warning(rule="mesh.tiny", severity=Severity.WARNING, texts={"en": EVIL, "fr": EVIL})
-    file, quote = a_file(name=EVIL, analysis=an_analysis(warnings=(warning,))), a_quote()
+    file, quote = a_file(name=EVIL, analysis=an_analysis(warnings=_warnings())), a_quote()
     values = {
         "quote": quote,
         "file": file,
         "account": _account(a_member()),
         "process": replace(quote.process, supports=True),
+        "size_mm": (20.0, 20.0, 20.0),
         "quantity": 3,
         "quantity_max": 100,
         "problem": problem_of(InsufficientBalance(), locale),
@@ -192,6 +228,48 @@ def _queue_page(_locale: str) -> Sheet:
     )
 
 
+def _estimates_page(_locale: str) -> Sheet:
+    held = Calibration(
+        machine_id=None,
+        profile="mk3s",
+        version=2,
+        at=NOON,
+        samples=3,
+        time_scale_ppm=1_080_000,
+        offset_seconds=300,
+        material_samples=3,
+        material_scale_ppm=960_000,
+    )
+    sample = Sample(
+        run_id=uuid4(),
+        machine_id=uuid4(),
+        profile="mk3s",
+        at=NOON,
+        predicted_seconds=3600,
+        predicted_milligrams=20_000,
+        actual_seconds=4188,
+        actual_milligrams=19_200,
+        quoted_seconds=4100,
+        quoted_milligrams=19_500,
+        source=EstimateSource.MESH,
+        calibration="mk3s:1",
+    )
+    together = EstimateView(
+        profile="mk3s",
+        machine=None,
+        runs=3,
+        calibration=held,
+        samples=(sample, sample),
+        slicer_error=0.14,
+        quoted_time_error=0.021,
+        quoted_material_error=0.016,
+    )
+    new = replace(
+        together, machine=a_machine(name=EVIL), runs=1, calibration=None, quoted_material_error=None
+    )
+    return Sheet(template="estimates.html", values=estimates.values([together, new]), role=Role.TECH)
+
+
 def _account_page(_locale: str) -> Sheet:
     views = tuple(a_job_view(state=state, file=a_file(name=EVIL)) for state in JobState)
     values = {"account": _account(a_member(name=EVIL)), "page": JobPage(items=views, next=None)}
@@ -214,6 +292,7 @@ def _error_page(locale: str) -> Sheet:
 SHEETS: Mapping[str, Callable[[str], Sheet]] = {
     "jobs": _jobs_page,
     "quote": _quote_page,
+    "unpriced": _unpriced_page,
     "queued": _queued_page,
     "active": _active_page,
     "done": _done_page,
@@ -221,6 +300,7 @@ SHEETS: Mapping[str, Callable[[str], Sheet]] = {
     "attention": _attention_page,
     "board": _board_page,
     "queue": _queue_page,
+    "estimates": _estimates_page,
     "account": _account_page,
     "file": _file_page,
     "sign-in": _sign_in_page,
@@ -250,5 +330,6 @@ def empty_sheets() -> list[Sheet]:
             role=Role.TECH,
         ),
         Sheet(template="queue.html", values={"deciding": [], "waiting": [], "others": []}, role=Role.TECH),
+        Sheet(template="estimates.html", values=estimates.values([]), role=Role.TECH),
         Sheet(template="account.html", values={"account": account, "page": nothing}),
     ]
