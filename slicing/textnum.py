@@ -186,7 +186,8 @@ def _one_float(word: bytes) -> float:
     if _FLOAT.fullmatch(word):
         return float(word)
     if _NO_NUMBER.fullmatch(word):
-        return float("inf" if b"inf" in word.lower() else "nan")
+        sign = "-" if word.startswith(b"-") else ""
+        return float(sign + ("inf" if b"inf" in word.lower() else "nan"))
     raise NotANumber(_shown(word))
 
 

@@ -14,6 +14,7 @@ from orchestrator.domain.job import Job, JobState
 from orchestrator.domain.member import Member, Permission
 from orchestrator.flow import act, report
 from orchestrator.flow.lab import Lab
+from orchestrator.flow.prepare import slicing
 from web.pages.face import as_id, id_in, lab_of, me, page, problem, reader_of, see
 from web.pages.story import buttons
 
@@ -69,6 +70,7 @@ async def _job_page(
 ) -> web.StreamResponse:
     lab, who = lab_of(request), me(request)
     view = await report.job_view(lab, who, job_id)
+    events = await report.job_events(lab, who, job_id, 0, EVENTS_SHOWN)
     told = problem(request, refusal) if refusal else None
     return page(
         request,
@@ -76,7 +78,8 @@ async def _job_page(
         status=told.status if told else 200,
         view=view,
         explanation=await report.explain(lab, who, job_id) if view.job.state is JobState.QUEUED else None,
-        events=await report.job_events(lab, who, job_id, 0, EVENTS_SHOWN),
+        events=events,
+        slicing=slicing(events) if view.job.state is JobState.PREPARING else None,
         can=buttons(view, operates=reader_of(request).may(Permission.OPERATE)),
         problem=told,
     )

@@ -104,7 +104,14 @@ def _refused(locale: str) -> Any:
 
 def _job(state: JobState, **other: Any) -> dict[str, Any]:
     view = a_job_view(state=state, file=a_file(name=EVIL), **other)
-    return {"view": view, "events": [], "explanation": None, "can": NO_BUTTONS, "problem": None}
+    return {
+        "view": view,
+        "events": [],
+        "slicing": None,
+        "explanation": None,
+        "can": NO_BUTTONS,
+        "problem": None,
+    }
 
 
 def _jobs_page(locale: str) -> Sheet:
