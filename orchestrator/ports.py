@@ -240,6 +240,9 @@ class Workshop(Protocol):
     async def ringed(self, path: Path, name: str, profile: str, process: Process) -> Path:
         """The same, with rings around the places that may go wrong as chosen."""
 
+    async def layer(self, path: Path, profile: str, number: int) -> bytes:
+        """One layer of a sliced file, from 1, as an SVG picture. Raises NotFound where there is no such layer."""
+
     async def slice(
         self,
         path: Path,

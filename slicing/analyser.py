@@ -18,8 +18,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from slicing.allowed import Violation
 from slicing.faults import FileRefused, SlicerUnavailable, refused
 from slicing.gcode import GcodeReport, NotOurGcode
+from slicing.layers import Overview, rectangle
 from slicing.limits import MESH, RESULT_BYTES_MAX, SLICE, Limits
 from slicing.placement import AS_DRAWN, Placement
 from slicing.profile import PrintProfile
@@ -162,6 +164,45 @@ class Analyser:
         if "not_whole" in raw:
             raise NotOurGcode(str(raw["not_whole"]))
         return GcodeReport.from_json(raw["gcode"])
+
+    async def check_gcode(
+        self, path: Path, profile: PrintProfile, limits: Limits = SLICE
+    ) -> tuple[Violation, ...]:
+        """What in a sliced file the machine of this profile must not run, at most twenty lines; () for a good one."""
+        raw = await self._ask("check_gcode", path, keys=dict(profile.keys), limits=limits)
+        return tuple(Violation.from_json(found) for found in raw["violations"])
+
+    async def overview(self, path: Path) -> Overview:
+        """Where the layers of a sliced file begin, and what they draw. Raises NotOurGcode if it cannot be read."""
+        raw = await self._ask("overview", path, limits=SLICE)
+        if "not_whole" in raw:
+            raise NotOurGcode(str(raw["not_whole"]))
+        view = rectangle(raw["view_mm"]) if raw["view_mm"] else None
+        return Overview(first_bytes=tuple(raw["first_bytes"]), size=raw["size"], view_mm=view)
+
+    async def layer(
+        self,
+        path: Path,
+        first_byte: int,
+        end_byte: int,
+        profile: PrintProfile,
+        out: Path,
+        view_mm: tuple[float, float, float, float] | None = None,
+    ) -> None:
+        """Write one layer of a sliced file as SVG to `out`: the bytes from a layer's first to the next one's (or the
+        file's end), seen as far as `layers.layer_svg` says. Raises NotOurGcode if they cannot be read.
+        """
+        raw = await self._ask(
+            "layer",
+            path,
+            first_byte=first_byte,
+            end_byte=end_byte,
+            bed_mm=profile.rectangle_mm,
+            view_mm=view_mm,
+            out=out,
+        )
+        if "not_whole" in raw:
+            raise NotOurGcode(str(raw["not_whole"]))
 
     async def self_test(self, what: str = "cage") -> Mapping[str, Any]:
         """What a fork sees from inside: `network` must be False under bubblewrap. For the doctor and the

@@ -13,25 +13,25 @@ class PaceFactors:
     """Factors on seconds, and numbers of travels."""
 
     external: float = 1.0
-    inner: float = 1.227
-    solid: float = 0.982
-    top: float = 1.119
+    inner: float = 1.215
+    solid: float = 0.98
+    top: float = 1.113
     bridge: float = 1.0
-    sparse: float = 1.073
-    sparse_wavy: float = 0.921
+    sparse: float = 1.064
+    sparse_wavy: float = 0.889
     wavy: float = 0.53
-    anchors: float = 0.438
-    first: float = 0.945
-    support: float = 1.225
-    travels_per_contour: float = 1.044
-    travels_per_solid_edge: float = 3.023
-    travels_per_sparse_edge: float = 0.921
+    anchors: float = 0.43
+    first: float = 0.963
+    support: float = 1.241
+    travels_per_contour: float = 1.05
+    travels_per_solid_edge: float = 3.058
+    travels_per_sparse_edge: float = 0.883
     travel_mm: float = 3.0
     travel_span: float = 0.03
-    retracted: float = 0.715
+    retracted: float = 0.727
     retracted_sparingly: float = 0.2
-    support_travels: float = 2.859
-    support_travels_per_edge: float = 1.047
+    support_travels: float = 2.879
+    support_travels_per_edge: float = 1.034
     per_layer: float = 0.048
     fixed_seconds: float = 3.0
 

@@ -8,13 +8,13 @@ from math import ceil
 
 from slicing.results import PrintEstimate
 
-MATERIAL_OVER, TIME_OVER = 0.027, 0.058
+MATERIAL_OVER, TIME_OVER = 0.03, 0.066
 """p90 over p50, less one, where nothing is doubtful; quantiles over the training families, as are the doubts' own."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Doubt:
-    """Something known to make an estimate less certain: how far p90 must reach for it, and whether it may be far off."""
+    """What makes an estimate less certain: how far p90 must reach for it, and whether it may be far off."""
 
     code: str
     material_over: float

@@ -1,14 +1,11 @@
 """G-code read into arrays of moves: where each goes, what it pushes, how fast it may, what it draws.
 
-Owns the words of G-code that move a machine or change how it moves; knows nothing of time, profiles or pages. A file is
-read in pieces, so that its size costs no memory, and each piece is taken apart by whole arrays: a number is eight bytes
-in one integer, read with a few multiplications. A line that this cannot read goes through a careful parser of its own;
-what that cannot read either is NotGcode.
+Owns the words of G-code that move a machine or change how it moves; knows nothing of time, profiles or pages. What it
+cannot follow is NotGcode.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from types import MappingProxyType
@@ -17,17 +14,23 @@ from typing import Any, BinaryIO, Self
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-Bytes = NDArray[np.uint8]
-Words = NDArray[np.uint64]
+from slicing.gcodetext import (
+    LENGTHS,
+    STRICT,
+    Floats,
+    Ints,
+    NotGcode,
+    Piece,
+    Words,
+    key_of,
+    parameters,
+    pieces,
+)
 
-PIECE_BYTES = 768 * 1024
-"""Read at a time: the arrays made of it still fit the processor's cache."""
-LINE_BYTES_MAX = 256 * 1024
 LAYERS_MAX = 10_000
 SPLITS_MAX = 50_000
-"""Changes of mode, homings, waits in one file; each costs a tenth of a millisecond. The slicer's files have twenty."""
+"""Changes of mode, homings, waits in one file; each costs up to 0.2 ms with its planning. The slicer's files have
+twenty."""
 COORDINATE_MAX = 1e6
 FEED_DEFAULT = 25.0
 """mm/s until the first F, as Marlin has it."""
@@ -72,11 +75,6 @@ _TYPES: Mapping[bytes, int] = MappingProxyType(
         )
     }
 )
-_STRICT = re.compile(rb"[+-]?(?:\d+\.?\d*|\.\d+)")
-
-
-class NotGcode(ValueError):
-    """The file holds what our slicer never writes and what no figure can be made of; `str` says where and what."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,7 +126,7 @@ class Limits:
 
 def _first(keys: Mapping[str, str], name: str, otherwise: float) -> float:
     text = keys.get(name, "").split(",")[0].strip().encode()
-    return float(text) if _STRICT.fullmatch(text) else otherwise
+    return float(text) if STRICT.fullmatch(text) else otherwise
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -191,170 +189,6 @@ class Layer:
     z_mm: float
 
 
-# --- Lines and words ---------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, kw_only=True)
-class Piece:
-    """Whole lines of a file, taken apart. `raw` begins with a line end of ours and is padded; `data` are its bytes.
-
-    windows: the eight bytes from each place on, as one integer; breaks: places of all bytes up to the space, which end
-    words; first: which break precedes each line (one more at the end); key: each line's first word as an integer, cut
-    to eight bytes; offset: of data[1] in the file; line: number of the first line.
-    """
-
-    raw: bytes
-    data: Bytes
-    windows: Words
-    breaks: Ints
-    first: Ints
-    key: Words
-    offset: int
-    line: int
-
-    def text(self, line: int) -> bytes:
-        """One line of the piece, without its end."""
-        return self.raw[self.breaks[self.first[line]] + 1 : self.breaks[self.first[line + 1]]]
-
-    def ends(self, lines: Ints) -> Ints:
-        """Where these lines end in the file, their line end included."""
-        ends: Ints = self.breaks[self.first[lines + 1]] + self.offset
-        return ends
-
-
-def pieces(file: BinaryIO, start: int = 0, stop: int | None = None) -> Iterator[Piece]:
-    """The lines of a file from byte to byte, in pieces; a last line without an end counts as one. Raises NotGcode for a
-    line longer than LINE_BYTES_MAX.
-    """
-    file.seek(start)
-    offset, line, rest = start, 1, b""
-    left = None if stop is None else stop - start
-    while chunk := file.read(PIECE_BYTES if left is None else min(PIECE_BYTES, left)):
-        left = None if left is None else left - len(chunk)
-        cut = chunk.rfind(b"\n") + 1
-        if cut == 0:
-            rest += chunk
-            if len(rest) > LINE_BYTES_MAX:
-                raise NotGcode(f"line {line} is longer than {LINE_BYTES_MAX} bytes")
-            continue
-        piece = _piece(rest + chunk[:cut], offset, line)
-        yield piece
-        offset += len(rest) + cut
-        line += len(piece.key)
-        rest = chunk[cut:]
-    if rest:
-        yield _piece(rest + b"\n", offset, line)
-
-
-_PAD = b"\0" * 16
-_LENGTHS: Words = np.array([(1 << 8 * n) - 1 for n in range(9)], dtype=np.uint64)
-
-
-def _piece(lines: bytes, offset: int, line: int) -> Piece:
-    raw = b"\n" + lines + _PAD
-    data = np.frombuffer(raw, dtype=np.uint8)
-    windows: Words = np.ndarray(len(data) - 7, dtype="<u8", buffer=data, strides=(1,))
-    breaks: Ints = np.flatnonzero(data[: len(lines) + 1] <= 32)
-    first: Ints = np.flatnonzero(data[breaks] == 10)
-    begins, ends = breaks[first[:-1]] + 1, breaks[first[:-1] + 1]
-    key = windows[begins] & _LENGTHS[np.minimum(ends - begins, 8)]
-    return Piece(
-        raw=raw,
-        data=data,
-        windows=windows,
-        breaks=breaks,
-        first=first,
-        key=key,
-        offset=offset,
-        line=line,
-    )
-
-
-def key_of(word: str) -> int:
-    """The integer that stands for a word of up to eight letters in `Piece.key`."""
-    return int.from_bytes(word.encode()[:8], "little")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Parameters:
-    """The words after the first of chosen lines: which line (index into the choice), letter, number."""
-
-    row: Ints
-    letter: NDArray[np.uint8]
-    value: Floats
-
-
-def parameters(piece: Piece, lines: Ints) -> Parameters:
-    """Parse the words of these lines (ascending), comments left out. Raises NotGcode for a word that is no number."""
-    count = piece.first[lines + 1] - piece.first[lines] - 1
-    total = int(count.sum())
-    row: Ints = np.repeat(np.arange(len(lines)), count)
-    at: Ints = np.repeat(piece.first[lines] + 1 - (np.cumsum(count) - count), count) + np.arange(total)
-    start, end = piece.breaks[at] + 1, piece.breaks[at + 1]
-    letter = piece.data[start]
-    keep = _said(start, end, letter, row)
-    if keep is not None:
-        start, end, letter, row = start[keep], end[keep], letter[keep], row[keep]
-    value, good = _numbers(piece.windows[start + 1], end - start - 1)
-    for i in np.flatnonzero(~good):
-        value[i] = _carefully(piece, int(start[i]), int(end[i]), int(lines[row[i]]))
-    return Parameters(row=row, letter=letter, value=value)
-
-
-def _said(start: Ints, end: Ints, letter: NDArray[np.uint8], row: Ints) -> NDArray[np.bool_] | None:
-    """Which words count: none that is empty, none from the line's first semicolon on. None where all do."""
-    empty, comment = end == start, letter == ord(";")
-    if not (empty.any() or comment.any()):
-        return None
-    at = np.flatnonzero(comment)[::-1]
-    from_here = np.full(int(row[-1]) + 1, len(row))
-    from_here[row[at]] = at
-    keep: NDArray[np.bool_] = ~empty & (np.arange(len(row)) < from_here[row])
-    return keep
-
-
-_ZEROS = np.uint64(0x3030303030303030)
-_DOTS = np.uint64(0x1E1E1E1E1E1E1E1E)  # a dot, after _ZEROS was taken off
-_ONES = np.uint64(0x0101010101010101)
-_TOPS = np.uint64(0x8080808080808080)
-_OVER_NINE = np.uint64(0x7676767676767676)
-_PAIRS = np.uint64(0x000000FF000000FF)
-_HIGH, _LOW = np.uint64(0x000F424000000064), np.uint64(0x0000271000000001)
-_ONE, _THREE, _SEVEN, _EIGHT, _TEN, _SIXTEEN, _THIRTYTWO = (np.uint64(n) for n in (1, 3, 7, 8, 10, 16, 32))
-_POWERS: Floats = 10.0 ** np.array([7 - bits // 8 for bits in range(64)] + [0])
-
-
-def _numbers(text: Words, length: Ints) -> tuple[Floats, NDArray[np.bool_]]:
-    """Decimal numbers of up to eight signs, eight bytes in one integer, the first sign lowest; and which were ones.
-
-    The digits are moved to the upper end, the dot is squeezed out, then pairs, fours and eights are added up at once.
-    """
-    negative = (text & np.uint64(0xFF)) == ord("-")
-    sign = negative.view(np.uint8)
-    digits = length - sign
-    good: NDArray[np.bool_] = (digits > 0) & (length <= 8)
-    room = ((8 - np.where(good, digits, 1)) * 8).astype(np.uint64)
-    d = ((text >> (sign.astype(np.uint64) << _THREE)) ^ _ZEROS) << room
-    mark = d ^ _DOTS
-    mark = (mark - _ONES) & ~mark & _TOPS
-    mark &= ~mark + _ONE  # the top bit of the first dot's byte, or nothing
-    whole = mark == 0
-    below = (mark >> _SEVEN) - (~whole).view(np.uint8)  # the bytes before the dot
-    d = ((d & below) << _EIGHT) | (d & ~(below | ((mark << _ONE) - (mark >> _SEVEN))))
-    good &= (((d + _OVER_NINE) | d) & _TOPS) == 0
-    d = d * _TEN + (d >> _EIGHT)
-    d = ((d & _PAIRS) * _HIGH + ((d >> _SIXTEEN) & _PAIRS) * _LOW) >> _THIRTYTWO
-    value = d.astype(np.float64) / _POWERS[np.where(whole, np.uint8(64), np.bitwise_count(below))]
-    return np.where(negative, -value, value), good
-
-
-def _carefully(piece: Piece, start: int, end: int, line: int) -> float:
-    word = piece.raw[start:end].split(b";")[0]
-    if not _STRICT.fullmatch(word[1:], 0, 40):
-        raise NotGcode(f"line {piece.line + line}: not a number: {word[:40]!r}")
-    return float(word[1:])
-
-
 # --- Moves -------------------------------------------------------------------------------------------------------
 
 _IDLE, _MOVE, _ACCELERATION, _COMMENT, _ORDER = range(5)
@@ -408,7 +242,27 @@ class _Order:
 
 
 _HALTS = frozenset(
-    ("G4", "G28", "G29", "G80", "M0", "M1", "M25", "M109", "M190", "M226", "M400", "M600", "M601")
+    (
+        "G4",
+        "G12",
+        "G26",
+        "G27",
+        "G28",
+        "G29",
+        "G30",
+        "G32",
+        "G34",
+        "G80",
+        "M0",
+        "M1",
+        "M25",
+        "M109",
+        "M190",
+        "M226",
+        "M400",
+        "M600",
+        "M601",
+    )
 )
 """Homing, levelling, heating, waiting: the machine stands still before the next move."""
 _FOLLOWED = frozenset(("G90", "G91", "G92", "M82", "M83", "M201", "M203", "M205", "M221")) | _HALTS
@@ -422,13 +276,14 @@ class Reader:
     """One reading of a file: iterate over its batches; afterwards `layers` and `lines` are known.
 
     `limits` are those of the machine's profile; what the file itself says (M201, M203, M205, M221) wins from there on.
+    `relative_e`: how E counts until the file says M82 or M83.
     """
 
-    def __init__(self, limits: Limits | None = None) -> None:
+    def __init__(self, limits: Limits | None = None, *, relative_e: bool = False) -> None:
         self.limits = limits or Limits()
         self.layers: list[Layer] = []
         self.lines = 0
-        self._relative = self._relative_e = False
+        self._relative, self._relative_e = False, relative_e
         self._feature = FEATURES.index("custom")
         self._position = [0.0, 0.0, 0.0, 0.0]
         self._feedrate = FEED_DEFAULT
@@ -500,13 +355,13 @@ class Reader:
         """Where the feature changes and where a layer begins; a layer's height comes in the line after it."""
         start = piece.breaks[piece.first[comments]] + 1
         word = piece.windows[start]
-        typed = np.flatnonzero((word & _LENGTHS[6]) == key_of(";TYPE:"))
+        typed = np.flatnonzero((word & LENGTHS[6]) == key_of(";TYPE:"))
         features = [
             _TYPES.get(piece.raw[at + 6 : at + 40].split(b"\n")[0].strip(), 0) for at in start[typed].tolist()
         ]
         begun: list[int] = []
         for i in np.flatnonzero(
-            (word == key_of(";LAYER_CHANGE")) | ((word & _LENGTHS[3]) == key_of(";Z:"))
+            (word == key_of(";LAYER_CHANGE")) | ((word & LENGTHS[3]) == key_of(";Z:"))
         ).tolist():
             line = int(comments[i])
             if word[i] == key_of(";LAYER_CHANGE"):
@@ -604,13 +459,13 @@ def _count(total: int, begun: list[int]) -> range:
 
 def _height(text: bytes) -> float:
     text = text.strip()
-    return float(text) if _STRICT.fullmatch(text, 0, 40) else np.nan
+    return float(text) if STRICT.fullmatch(text, 0, 40) else np.nan
 
 
 def _number(text: str, line: int) -> float | None:
     if not text:
         return None
-    return float(text) if _STRICT.fullmatch(text.encode("latin-1"), 0, 40) else np.nan
+    return float(text) if STRICT.fullmatch(text.encode("latin-1"), 0, 40) else np.nan
 
 
 def _since(lines: Ints, changes: Changes, before: int) -> Ints:

@@ -18,17 +18,16 @@ from numpy.typing import NDArray
 from slicing import raster, runs
 from slicing.messages import TURN_NAMES, warning
 from slicing.placement import TURNS, Placement
+from slicing.places import CELL_MM, Place, box_around, listed, neighbours, rounded, tidy
 from slicing.raster import F64, I64, U8, Grid, Segments
 from slicing.results import MeshWarning
 from slicing.runs import Runs
 
-Place = tuple[float, ...]
 I16 = NDArray[np.int16]
 
 VOXELS_MAX = 1_200_000
 PIXEL_MM = 0.45
 CROSSINGS_MAX = 150_000
-PLACES_MAX = 20
 TOLERANCE_DEGREES = 10  # beyond the profile's overhang threshold that still prints well enough to say nothing
 LEDGE_MM2, SLOPE_MM2 = 12.0, 100.0  # unsupported: in one level ledge, or over a whole slope
 LEDGE_STEPS_MM = 1.4
@@ -36,7 +35,6 @@ BRIDGE_NOTE_MM, BRIDGE_WARNING_MM = 10.0, 30.0
 ISLAND_MM2 = 1.0
 FOOT_MM2 = 100.0
 THIN_MM2 = 4.0
-CELL_MM = 2.0
 LAYERS_USEFUL = 1200
 MARGIN_MM = 0.05
 
@@ -143,7 +141,7 @@ def as_drawn(warnings: Sequence[MeshWarning], placement: Placement) -> tuple[Mes
     def of(place: Place) -> Place:
         corners = np.asarray(place).reshape(-1, 3) @ back
         low, high = corners.min(axis=0), corners.max(axis=0)
-        return _place(low if len(corners) == 1 else np.concatenate((low, high)))
+        return rounded(low if len(corners) == 1 else np.concatenate((low, high)))
 
     return tuple(replace(w, place=tuple(of(place) for place in w.place)) for w in warnings)
 
@@ -271,7 +269,7 @@ def _overhangs(part: Part) -> list[MeshWarning]:
             place=_places(part, shown),
             area_mm2=round(area),
             ledge_mm2=round(ledge),
-            grams=_tidy(columns * part.settings.density / 1000),
+            grams=tidy(columns * part.settings.density / 1000),
         )
     )
     return found
@@ -383,7 +381,7 @@ def _floating(part: Part, start: I64, end: I64, body: I64, loose: Any) -> list[M
     severity = "note" if part.settings.supports else "warning"
     return [
         warning(
-            "print.floating", severity, place=_listed(boxes), count=len(real), above_mm=_tidy(max(above, 0.0))
+            "print.floating", severity, place=listed(boxes), count=len(real), above_mm=tidy(max(above, 0.0))
         )
     ]
 
@@ -395,7 +393,7 @@ def _tips(part: Part, start: I64, end: I64, patch: I64, hangs: Any) -> list[Mesh
         return []
     boxes = _boxes_of(part, start, end, patch, real)
     above = float(boxes[:, 2].min() - part.low[2])
-    return [warning("print.in_air", "warning", place=_listed(boxes), count=len(real), above_mm=_tidy(above))]
+    return [warning("print.in_air", "warning", place=listed(boxes), count=len(real), above_mm=tidy(above))]
 
 
 def _boxes_of(part: Part, start: I64, end: I64, group: I64, chosen: I64) -> F64:
@@ -406,7 +404,7 @@ def _boxes_of(part: Part, start: I64, end: I64, group: I64, chosen: I64) -> F64:
     layer, row = start[mine] // (nx * ny), start[mine] // nx % ny
     left = part.boxes(layer, row, start[mine] % nx)
     right = part.boxes(layer, row, (end[mine] - 1) % nx)
-    return _around(np.concatenate((left, right)), np.concatenate((number, number)), len(chosen))
+    return box_around(np.concatenate((left, right)), np.concatenate((number, number)), len(chosen))
 
 
 # Standing -----------------------------------------------------------------------------------------------------------
@@ -427,15 +425,15 @@ def _standing(part: Part) -> list[MeshWarning]:
     place = ((*middle[:2].tolist(), float(part.low[2])),)
     height = float(part.size[2])
     if margin < 0 and not part.settings.supports:
-        return [warning("print.tips_over", "warning", place=place, beyond_mm=_tidy(-margin))]
+        return [warning("print.tips_over", "warning", place=place, beyond_mm=tidy(-margin))]
     slender = float(middle[2] - part.low[2]) / max(margin, 0.1)
     if height > 20 and slender > 6:
         return [
-            warning("print.slender", "warning", place=place, height_mm=_tidy(height), foot_mm2=round(area))
+            warning("print.slender", "warning", place=place, height_mm=tidy(height), foot_mm2=round(area))
         ]
     if area < FOOT_MM2 and height > 10 and height > 3 * sqrt(area):
         return [
-            warning("print.small_foot", "warning", place=place, foot_mm2=_tidy(area), height_mm=_tidy(height))
+            warning("print.small_foot", "warning", place=place, foot_mm2=tidy(area), height_mm=tidy(height))
         ]
     return []
 
@@ -480,9 +478,9 @@ def _thin(part: Part) -> list[MeshWarning]:
         warning(
             "print.thin_walls",
             "warning",
-            place=_listed(gone[0]),
+            place=listed(gone[0]),
             wall_mm2=round(area),
-            share_percent=_tidy(100 * area * thinnest / max(total, 1e-9)),
+            share_percent=tidy(100 * area * thinnest / max(total, 1e-9)),
             thickness_mm=round(thinnest, 2),
             line_mm=round(part.settings.line, 2),
         )
@@ -533,10 +531,10 @@ def _gathered(part: Part, walls: F64) -> tuple[F64, F64, F64]:
     mine = np.flatnonzero(kept[which])
     if not len(mine):
         return np.zeros((0, 6)), np.zeros(0), np.zeros(0)
-    group = _neighbours(cells, wide)[which[mine]]
+    group = neighbours(cells, wide)[which[mine]]
     names, group = np.unique(group, return_inverse=True)
     half = np.array([part.step, part.step, part.grid.dz]) / 2
-    boxes = _around(
+    boxes = box_around(
         np.concatenate((walls[mine, :3] - half, walls[mine, :3] + half), axis=1), group, len(names)
     )
     area = np.bincount(group, weights=walls[mine, 4]).astype(np.float64)
@@ -559,9 +557,6 @@ def _layers(part: Part) -> list[MeshWarning]:
 CHECKS: tuple[Callable[[Part], list[MeshWarning]], ...] = (_islands, _overhangs, _standing, _thin, _layers)
 
 
-# Places -------------------------------------------------------------------------------------------------------------
-
-
 def _places(part: Part, pixels: U8) -> tuple[Place, ...]:
     """Boxes in mm around groups of set pixels, the largest group first."""
     layer, row, column = np.nonzero(pixels)
@@ -569,43 +564,6 @@ def _places(part: Part, pixels: U8) -> tuple[Place, ...]:
     cell = np.floor((boxes[:, :3] - part.low) / CELL_MM).astype(np.int64) + 1
     wide = cell.max(axis=0) + 3
     cells, which = np.unique((cell[:, 0] * wide[1] + cell[:, 1]) * wide[2] + cell[:, 2], return_inverse=True)
-    names, group = np.unique(_neighbours(cells, wide)[which], return_inverse=True)
-    around = _around(boxes, group, len(names))
-    return _listed(around[np.argsort(-np.bincount(group))])
-
-
-def _neighbours(cells: I64, wide: I64) -> I64:
-    """Group of each cell, of those that touch along a side, an edge or a corner. `cells` is sorted and packed."""
-    ones, twos = [], []
-    for dx in (0, 1):
-        for dy in (-1, 0, 1):
-            for dz in (-1, 0, 1):
-                shift = (dx * wide[1] + dy) * wide[2] + dz
-                if shift <= 0:
-                    continue
-                at = np.searchsorted(cells, cells + shift).clip(max=len(cells) - 1)
-                one = np.flatnonzero(cells[at] == cells + shift)
-                ones.append(one)
-                twos.append(at[one])
-    return runs.joined(len(cells), np.concatenate(ones), np.concatenate(twos))
-
-
-def _around(boxes: F64, group: I64, count: int) -> F64:
-    """One box (6) around all boxes of each group."""
-    result = np.concatenate((np.full((count, 3), np.inf), np.full((count, 3), -np.inf)), axis=1)
-    np.minimum.at(result[:, :3], group, boxes[:, :3])
-    np.maximum.at(result[:, 3:], group, boxes[:, 3:])
-    return result
-
-
-def _listed(boxes: F64) -> tuple[Place, ...]:
-    return tuple(_place(box) for box in boxes[:PLACES_MAX])
-
-
-def _place(values: F64) -> Place:
-    return tuple(round(float(v), 2) for v in values)
-
-
-def _tidy(value: float) -> float:
-    """Two figures are enough for a person."""
-    return round(value) if value >= 10 else round(value, 1)
+    names, group = np.unique(neighbours(cells, wide)[which], return_inverse=True)
+    boxed = box_around(boxes, group, len(names))
+    return listed(boxed[np.argsort(-np.bincount(group))])

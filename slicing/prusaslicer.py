@@ -18,6 +18,7 @@ from math import ceil
 from pathlib import Path
 
 from slicing import gcode
+from slicing.allowed import RULES
 from slicing.analyser import Analyser
 from slicing.cache import SliceCache
 from slicing.faults import FileRefused, SlicerUnavailable, refused
@@ -31,7 +32,7 @@ from slicing.slicer import Progress, SliceResult
 
 NAMES = ("prusa-slicer", "PrusaSlicer", "superslicer")
 MODEL, PROFILE, GCODE = "m.stl", "p.ini", "out.gcode"
-_KEY_FORMAT = 1
+_KEY_FORMAT = 2
 """Raised when what we make of the same inputs changes, so that older kept slices are not found any more."""
 _PROBE = Limits(address_space_bytes=SLICE.address_space_bytes, cpu_seconds=20, wall_seconds=30.0)
 _VERSION = re.compile(r"^((?:Prusa|Super)Slicer-\S+)", re.MULTILINE)
@@ -201,9 +202,8 @@ class PrusaSlicer:
         return produced / GCODE
 
     async def _read(self, produced: Path, order: _Order) -> gcode.GcodeReport:
-        """Check what the slicer left, as if a stranger had: present, whole, every copy there, with its figures.
-
-        Whether the machine may run each of its commands is to be asked here too.
+        """Check what the slicer left, as if a stranger had: present, whole, every copy there, with its figures, and
+        nothing in it that the machine may not run.
         """
         if not _plain_file(produced):
             raise SlicerUnavailable("the slicer reported success but left no file")
@@ -217,6 +217,12 @@ class PrusaSlicer:
         laid = await asyncio.to_thread(_copies, produced, order.quantity)
         if laid != order.quantity:
             raise SlicerUnavailable(f"the slicer laid {laid} copies instead of {order.quantity}")
+        if found := await self._analyser.check_gcode(produced, profile, order.limits):
+            # The profile's own start or end code, or a slicer that does what nobody asked for: the lab's to mend.
+            words = "; ".join(
+                f"line {no.line}: {no.command}, {RULES[no.rule][0]} ({no.seen})" for no in found
+            )
+            raise SlicerUnavailable("the sliced file holds what this machine may not run", words[:400])
         return report
 
     async def _run(

@@ -79,6 +79,47 @@ def read_gcode(request: Request, files: list[int]) -> dict[str, Any]:
             return {"not_whole": str(error)}
 
 
+def check_gcode(request: Request, files: list[int]) -> dict[str, Any]:
+    """What in a sliced file the machine of this profile must not run; nothing for a good one."""
+    from slicing import allowed
+
+    with open(files[0], "rb", closefd=False) as file:
+        return {"violations": [found.to_json() for found in allowed.check(file, request["keys"])]}
+
+
+def overview(_request: Request, files: list[int]) -> dict[str, Any]:
+    """Where the layers of a sliced file begin, and what they draw."""
+    from slicing import layers
+    from slicing.gcodetext import NotGcode
+
+    with open(files[0], "rb", closefd=False) as file:
+        try:
+            return asdict(layers.overview(file))
+        except NotGcode as error:
+            return {"not_whole": str(error)}
+
+
+def layer(request: Request, files: list[int]) -> dict[str, Any]:
+    """Write one layer of a sliced file, the bytes from `first_byte` to `end_byte`, as SVG."""
+    from slicing import layers
+    from slicing.gcodetext import NotGcode
+
+    view_mm = request.get("view_mm")
+    with open(files[0], "rb", closefd=False) as file, open(files[1], "wb", closefd=False) as out:
+        try:
+            svg = layers.layer_svg(
+                file,
+                int(request["first_byte"]),
+                int(request["end_byte"]),
+                layers.rectangle(request["bed_mm"]),
+                layers.rectangle(view_mm) if view_mm else None,
+            )
+        except NotGcode as error:
+            return {"not_whole": str(error)}
+        out.write(svg.encode("ascii"))
+    return {}
+
+
 def self_test(request: Request, _files: list[int]) -> dict[str, Any]:
     """How the tests and the doctor see what the cage allows, from inside."""
     what = str(request["what"])
@@ -107,6 +148,9 @@ TASKS: Mapping[str, Task] = MappingProxyType(
         "printability": printability,
         "draw": draw,
         "read_gcode": read_gcode,
+        "check_gcode": check_gcode,
+        "overview": overview,
+        "layer": layer,
         "self_test": self_test,
     }
 )

@@ -7,11 +7,11 @@ import asyncio
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import NamedTemporaryFile, TemporaryDirectory
 from uuid import uuid4
 
 from orchestrator.domain.advice import Advice, TurnAdvice
-from orchestrator.domain.errors import Fault, Misconfigured, Rejected, Unavailable
+from orchestrator.domain.errors import Fault, Misconfigured, NotFound, Rejected, Unavailable
 from orchestrator.domain.file import Analysis, FileKind, Severity, Warning
 from orchestrator.domain.job import Artifact
 from orchestrator.domain.process import Process, Turn
@@ -20,7 +20,8 @@ from orchestrator.ports import Sliced, SliceProgress
 from slicing.analyser import Analyser
 from slicing.cache import SliceCache
 from slicing.faults import FileRefused, SlicerUnavailable
-from slicing.gcode import Curve
+from slicing.gcode import Curve, NotOurGcode
+from slicing.layers import Overview
 from slicing.limits import SLICE, Limits
 from slicing.placement import Placement
 from slicing.plate import check_fit
@@ -32,6 +33,8 @@ from slicing.slicers import DEFAULT, SLICERS
 
 CURVE_POINTS_MAX = 256
 """A job's row carries its curve; between so many points, straight lines bill to well under a gram."""
+OVERVIEWS_MAX = 32
+"""Sliced files whose layers are remembered, because somebody is leafing through them."""
 
 SEVERITIES = {"note": Severity.INFO, "warning": Severity.WARNING, "question": Severity.QUESTION}
 
@@ -48,6 +51,7 @@ class SandboxedWorkshop:
         self._analyser = Analyser(self._sandbox)
         self._shelf = Shelf.of(data / "profiles" if data else None)
         self._own = TemporaryDirectory(prefix="etabli-")
+        self._overviews: dict[str, Overview] = {}
         self._pictures = (data or Path(self._own.name)) / "pictures"
         # Slicing has a place of its own, so that two long slices never keep a member waiting for a price.
         self._slicer = SLICERS[DEFAULT](
@@ -146,6 +150,30 @@ class SandboxedWorkshop:
             raise _unavailable(gone) from gone
         finally:
             part.unlink(missing_ok=True)
+
+    async def layer(self, path: Path, profile: str, number: int) -> bytes:
+        """`path` names the file by its content, so what is known of it stays true."""
+        try:
+            known = self._overviews.get(path.name) or await self._overview(path)
+            first, end = known.span(number)
+            with NamedTemporaryFile(dir=self._own.name) as out:
+                await self._analyser.layer(
+                    path, first, end, _profile(profile, Process(), self._shelf), Path(out.name), known.view_mm
+                )
+                return await asyncio.to_thread(Path(out.name).read_bytes)
+        except (IndexError, NotOurGcode) as no:
+            raise NotFound("There is no such layer.") from no
+        except FileRefused as no:
+            raise _rejected(no) from no
+        except SlicerUnavailable as gone:
+            raise _unavailable(gone) from gone
+
+    async def _overview(self, path: Path) -> Overview:
+        made = await self._analyser.overview(path)
+        while len(self._overviews) >= OVERVIEWS_MAX:
+            self._overviews.pop(next(iter(self._overviews)))
+        self._overviews[path.name] = made
+        return made
 
     async def slice(
         self,
@@ -265,12 +293,14 @@ def _artifact(result: SliceResult, profile: str, process: Process) -> Artifact:
         filament_micrometres=curve[-1][1] if curve else 0,
         curve=curve,
         slicer=result.slicer,
+        layers=report.layers,
     )
 
 
-def _thinned(curve: Curve) -> tuple[tuple[int, int], ...]:
-    """Every n-th point and the last; (byte, cumulative micrometres)."""
-    points = [(at, round(mm * 1000)) for at, mm in zip(curve.bytes, curve.millimetres, strict=True)]
+def _thinned(curve: Curve) -> tuple[tuple[int, int, int], ...]:
+    """Every n-th point and the last; (byte, cumulative micrometres, cumulative seconds)."""
+    columns = zip(curve.bytes, curve.millimetres, curve.seconds, strict=True)
+    points = [(at, round(mm * 1000), round(seconds)) for at, mm, seconds in columns]
     stride = -(-len(points) // CURVE_POINTS_MAX) or 1
     kept = points[::stride]
     if points and kept[-1] != points[-1]:

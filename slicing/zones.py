@@ -17,7 +17,7 @@ from slicing.bitraster import F64, Bits, Filled, Grid, Outline
 from slicing.recipe import Recipe
 
 PIXEL_MM = 0.2
-VOXELS_MAX = 16_000_000
+VOXELS_MAX = 40_000_000
 # Share of the solid area covered twice; beyond it the exact outline counts walls that the slicer merges.
 OVERLAP_SHARE = 0.002
 EXTERNAL_MARGIN_MM = 3.0

@@ -160,6 +160,19 @@ def run_spread(artifact: Artifact, known: Calibration | None) -> Spread:
     return _spread(raw, known.seconds, known.time_spread_bp, sliced=True)
 
 
+def permille_left(artifact: Artifact, run: Run) -> int:
+    """Share of a run's time that is still to come: by where in the file the machine is, else by its own progress."""
+    done = artifact.permille_at(run.position_bytes) if run.position_bytes is not None else None
+    return 1000 - (run.progress_permille if done is None else done)
+
+
+def seconds_left(artifact: Artifact | None, run: Run, known: Calibration | None) -> int | None:
+    """Machine seconds that a run in progress still needs; None when it is not printing."""
+    if artifact is None or run.state not in {RunState.RUNNING, RunState.PAUSED}:
+        return None
+    return run_spread(artifact, known).p50 * permille_left(artifact, run) // 1000
+
+
 # --- learning it ---------------------------------------------------------------------------------
 
 Pair = tuple[int, int]

@@ -121,8 +121,11 @@ class Artifact:
     print_seconds: int
     filament_milligrams: int
     filament_micrometres: int
-    curve: tuple[tuple[int, int], ...]  # (byte offset, cumulative filament in micrometres), ascending
+    curve: tuple[
+        tuple[int, ...], ...
+    ]  # (byte offset, filament in micrometres, planned seconds) so far, ascending; older ones lack the seconds
     slicer: str
+    layers: int = 0  # 0: sliced before they were counted
 
     def milligrams_at(self, position_bytes: int) -> int:
         """Filament used when the machine had read `position_bytes` of the file; linear between the curve's
@@ -133,14 +136,20 @@ class Artifact:
             self.filament_milligrams * _interpolate(self.curve, position_bytes) // self.filament_micrometres
         )
 
+    def permille_at(self, position_bytes: int) -> int | None:
+        """Share of the time that has passed there, in thousandths; None where the file's times are not known."""
+        if not self.curve or len(self.curve[-1]) < 3 or self.curve[-1][2] == 0:
+            return None
+        return 1000 * _interpolate(self.curve, position_bytes, of=2) // self.curve[-1][2]
 
-def _interpolate(curve: tuple[tuple[int, int], ...], at: int) -> int:
+
+def _interpolate(curve: tuple[tuple[int, ...], ...], at: int, of: int = 1) -> int:
     before = curve[0]
     if at <= before[0]:
-        return before[1] if at == before[0] else 0
+        return before[of] if at == before[0] else 0
     for point in curve[1:]:
         if at < point[0]:
             span = point[0] - before[0]
-            return before[1] + (point[1] - before[1]) * (at - before[0]) // span
+            return before[of] + (point[of] - before[of]) * (at - before[0]) // span
         before = point
-    return before[1]
+    return before[of]

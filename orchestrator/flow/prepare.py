@@ -244,7 +244,7 @@ def _artifact_json(artifact: Artifact) -> Json:
     return {
         **plain,
         "size_mm": list(artifact.size_mm),
-        "curve": [[at, micrometres] for at, micrometres in artifact.curve],
+        "curve": [list(point) for point in artifact.curve],
     }
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from orchestrator.domain.calibration import run_spread
+from orchestrator.domain.calibration import permille_left, run_spread, seconds_left
 from orchestrator.domain.errors import NotFound
 from orchestrator.domain.event import Event
 from orchestrator.domain.file import File
@@ -78,23 +78,23 @@ async def job_page(
 
 
 class _Outlook:
-    """The queue and the fleet at one moment: everybody's place and forecast."""
+    """The queue and the fleet at one moment: everybody's place and forecast, and what runs have taught."""
 
-    def __init__(self, seen: Situation, forecasts: Mapping[UUID, Forecast]) -> None:
+    def __init__(self, seen: Situation, forecasts: Mapping[UUID, Forecast], learned: Known) -> None:
         self.seen = seen
         self.places = {c.job.id: place for place, c in enumerate(seen.queue, start=1)}
         self.forecasts = forecasts
+        self.learned = learned
 
 
 async def _outlook(lab: Lab, unit: Unit) -> _Outlook:
     now = lab.clock.now()
-    seen = await situation(unit, None, now)
+    seen, learned = await situation(unit, None, now), await known(unit)
     if not seen.queue:
-        return _Outlook(seen, {})
-    learned = await known(unit)
+        return _Outlook(seen, {}, learned)
     queue = [_waiting(c, seen.stations, learned) for c in seen.queue]
     lanes = [await _lane(unit, s, learned) for s in seen.stations]
-    return _Outlook(seen, forecast(queue, lanes, now))
+    return _Outlook(seen, forecast(queue, lanes, now), learned)
 
 
 def _waiting(c: Candidate, stations: Sequence[Station], learned: Known) -> Waiting:
@@ -115,7 +115,7 @@ async def _lane(unit: Unit, s: Station, learned: Known) -> Lane:
     if run is None or job is None or job.artifact is None:
         return Lane(machine_id=s.machine.id)
     takes = run_spread(job.artifact, learned.of(job.artifact.profile, s.machine.id))
-    left_permille = 1000 - run.progress_permille
+    left_permille = permille_left(job.artifact, run)
     return Lane(
         machine_id=s.machine.id,
         free_in_p50=takes.p50 * left_permille // 1000,
@@ -143,7 +143,15 @@ async def _view(unit: Unit, job: Job, outlook: _Outlook) -> JobView:
         place=outlook.places.get(job.id),
         forecast=outlook.forecasts.get(job.id),
         bill=await unit.bill(job.id),
+        seconds_left=_left(job, runs, outlook),
     )
+
+
+def _left(job: Job, runs: Sequence[Run], outlook: _Outlook) -> int | None:
+    if not runs or job.artifact is None:
+        return None
+    learned = outlook.learned.of(job.artifact.profile, runs[-1].machine_id)
+    return seconds_left(job.artifact, runs[-1], learned)
 
 
 async def _machine(unit: Unit, machine_id: UUID) -> Machine:
@@ -209,6 +217,15 @@ async def job_events(lab: Lab, who: Member, job_id: UUID, after: int, limit: int
         return await unit.events(after, limit=limit, job_id=job.id)
 
     return await lab.store.read(work)
+
+
+async def layer(lab: Lab, who: Member, job_id: UUID, number: int) -> bytes:
+    """One layer of a prepared job, from 1, as an SVG picture. Raises NotFound, Unavailable."""
+    job = await lab.store.read(lambda unit: own_job(unit, who, job_id))
+    if job.artifact is None or not 1 <= number <= job.artifact.layers:
+        raise NotFound("There is no such layer.")
+    path = lab.files.path(job.artifact.sha256)
+    return await lab.workshop.layer(path, job.artifact.profile, number)
 
 
 async def events(lab: Lab, who: Member, after: int, limit: int = 200) -> Sequence[Event]:

@@ -29,6 +29,7 @@ class JobView:
     place: int | None  # 1 = next; None: not in the queue
     forecast: Forecast | None  # None: nothing can be said
     bill: Bill | None  # None: not settled yet
+    seconds_left: int | None = None  # of the run in progress; None: it is not printing
 
 
 @dataclass(frozen=True, kw_only=True)

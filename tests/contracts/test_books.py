@@ -215,7 +215,9 @@ class Books(RuleBasedStateMachine):
     @rule(which=st.integers(0, 1000), share=st.integers(0, 150))
     def settle(self, which: int, share: int) -> None:
         """Capture a share (in per cent; above 100 is too much), release the rest."""
-        quote = list(self._model.holds)[which % len(self._model.holds)]  # in the order they came: ids are random
+        quote = list(self._model.holds)[
+            which % len(self._model.holds)
+        ]  # in the order they came: ids are random
         account, held = self._model.holds[quote]
         captured = held * share // 100
         if captured > held:

@@ -84,6 +84,9 @@ class NamedWorkshop:
     async def ringed(self, path: Path, name: str, profile: str, process: Process) -> Path:
         return await self.preview(path, name, process.turn)
 
+    async def layer(self, path: Path, profile: str, number: int) -> bytes:
+        return f"<svg xmlns='http://www.w3.org/2000/svg'><title>{number}</title></svg>".encode()
+
     async def slice(
         self,
         path: Path,

@@ -200,10 +200,12 @@ def test_real_models_come_out_close_to_the_slicers_own_figures() -> None:
         seconds_off.append(abs(result.seconds_p50 / seconds - 1))
 
     assert len(grams_off) == 16
-    assert np.median(grams_off) < 0.04
-    assert np.max(grams_off) < 0.12
-    assert np.median(seconds_off) < 0.06
-    assert np.max(seconds_off) < 0.16
+    assert np.median(grams_off) < 0.025
+    assert np.max(grams_off) < 0.08
+    assert np.median(seconds_off) < 0.05
+    assert (
+        np.max(seconds_off) < 0.18
+    )  # v0_psu_cover: its walls leave a strip that the slicer fills with walls
 
 
 @pytest.mark.parametrize("machine", available("machine"))

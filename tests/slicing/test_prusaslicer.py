@@ -476,7 +476,7 @@ def test_a_small_file_reads_by_hand() -> None:
 
     assert report.seconds == 93_784
     assert (report.milligrams, report.layers, report.bytes) == (45, 2, len(SMALL))
-    assert report.curve.millimetres == (0.0, 10.0, 15.0, 15.0)
+    assert report.curve.millimetres == (0.0, 10.0, 10.0, 10.0, 15.0, 15.0)  # drawn back and paid back between
     middle = SMALL.index("G1 X5")
     assert report.curve.millimetres_at(0) == 0
     assert 0 < report.curve.millimetres_at(middle) < 10

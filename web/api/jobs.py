@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from urllib.parse import urlencode
 from uuid import UUID
 
+from aiohttp import web
 from pydantic import Field
 
 from orchestrator.domain.job import Job, JobState
@@ -93,6 +94,19 @@ async def events(call: Call, params: ById, query: EventsQuery) -> EventList:
 
 async def explain(call: Call, params: ById) -> ShownExplanation:
     return shapes.explanation(await report.explain(call.lab, member_of(call.request), params.id))
+
+
+class LayerPath(Lenient):
+    id: UUID
+    number: int = Field(ge=1, lt=1 << 31)
+
+
+LAYER_CACHE = "private, max-age=3600"  # a job tried again may be sliced otherwise
+
+
+async def layer(call: Call, params: LayerPath) -> web.StreamResponse:
+    svg = await report.layer(call.lab, member_of(call.request), params.id, params.number)
+    return web.Response(body=svg, content_type="image/svg+xml", headers={"Cache-Control": LAYER_CACHE})
 
 
 Action = Callable[[Lab, Member, UUID], Awaitable[Job]]

@@ -117,14 +117,6 @@ def buttons(view: JobView, *, operates: bool) -> Buttons:
     )
 
 
-def seconds_left(view: JobView) -> int | None:
-    """Machine seconds the run in progress still needs, by the slicer's time; None when it is not printing."""
-    run, artifact = view.runs[-1] if view.runs else None, view.job.artifact
-    if run is None or artifact is None or run.state not in {RunState.RUNNING, RunState.PAUSED}:
-        return None
-    return artifact.print_seconds * (1000 - run.progress_permille) // 1000
-
-
 class _Words(dict[str, str]):
     """The words a sentence may name, looked up only when it does."""
 

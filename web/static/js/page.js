@@ -1,4 +1,5 @@
 // What every page does: live parts, forms that send once, printing. The page works without all of it.
+import { startLayers } from "./layers.js";
 import { startLive } from "./live.js";
 import { startUpload } from "./upload.js";
 
@@ -33,5 +34,6 @@ function printButtons() {
 
 sendOnce();
 printButtons();
+startLayers();
 startLive();
 for (const form of document.querySelectorAll("form[data-upload]")) startUpload(form);
