@@ -10,6 +10,8 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile, TemporaryDirectory
 from uuid import uuid4
 
+import numpy as np
+
 from orchestrator.domain.advice import Advice, TurnAdvice
 from orchestrator.domain.errors import Fault, Misconfigured, NotFound, Rejected, Unavailable
 from orchestrator.domain.file import Analysis, FileKind, Severity, Warning
@@ -30,6 +32,7 @@ from slicing.results import MeshAnalysis, MeshWarning, PrintEstimate
 from slicing.sandbox import Sandbox
 from slicing.slicer import SliceResult
 from slicing.slicers import DEFAULT, SLICERS
+from slicing.tally import thinned
 
 CURVE_POINTS_MAX = 256
 """A job's row carries its curve; between so many points, straight lines bill to well under a gram."""
@@ -298,14 +301,12 @@ def _artifact(result: SliceResult, profile: str, process: Process) -> Artifact:
 
 
 def _thinned(curve: Curve) -> tuple[tuple[int, int, int], ...]:
-    """Every n-th point and the last; (byte, cumulative micrometres, cumulative seconds)."""
-    columns = zip(curve.bytes, curve.millimetres, curve.seconds, strict=True)
-    points = [(at, round(mm * 1000), round(seconds)) for at, mm, seconds in columns]
-    stride = -(-len(points) // CURVE_POINTS_MAX) or 1
-    kept = points[::stride]
-    if points and kept[-1] != points[-1]:
-        kept.append(points[-1])
-    return tuple(kept)
+    """(byte, cumulative micrometres, cumulative seconds), few enough for a row of the database."""
+    points = np.array([curve.bytes, curve.millimetres, curve.seconds])
+    kept = thinned(points, CURVE_POINTS_MAX) * np.array([[1], [1000], [1]])
+    return tuple(
+        (round(at), round(micrometres), round(seconds)) for at, micrometres, seconds in kept.T.tolist()
+    )
 
 
 def _rejected(no: FileRefused) -> Rejected:

@@ -77,3 +77,28 @@ async def test_another_way_to_lie_is_another_picture_and_another_price(
     await expect(page.locator(".amount")).not_to_have_text(before)
     assert "turn=x90" in str(await page.locator(".preview img").get_attribute("src"))
     assert await picture_width(page) >= 256
+
+
+async def test_the_layers_of_a_sliced_job_can_be_leafed_through(browser: Browser, demo_lab: DemoLab) -> None:
+    page = await dropped(browser, demo_lab, "mk3_y-belt-idler.stl")
+    await page.get_by_role("button", name="Accept").click()
+    await expect(page.locator("#layers img")).to_be_visible(timeout=90_000)
+    slider = page.get_by_role("slider", name="Layer")
+    assert await layer_width(page) > 0
+
+    await slider.fill("5")
+
+    await expect(page.locator("[data-layer-output]")).to_have_text("5")
+    await expect(page.locator("#layers img")).to_have_attribute("src", re.compile("/layers/5.svg$"))
+    assert await layer_width(page) > 0
+    await shot(page, "13-layers")
+    # The page goes on fetching itself while the job prints: what one looks at stays.
+    await expect(page.locator("#job .story")).to_contain_text("Printing on", timeout=30_000)
+    await expect(slider).to_have_value("5")
+    await expect(page.locator("#layers img")).to_have_attribute("src", re.compile("/layers/5.svg$"))
+
+
+async def layer_width(page: Page) -> int:
+    image = page.locator("#layers img")
+    await image.scroll_into_view_if_needed()
+    return int(await image.evaluate("image => image.decode().then(() => image.naturalWidth, () => 0)"))

@@ -27,9 +27,11 @@ from orchestrator.domain.calibration import (
     lesson,
     material_pairs,
     mean_error_bp,
+    permille_left,
     pooled,
     run_spread,
     sample_of,
+    seconds_left,
     taught,
     time_pairs,
 )
@@ -382,3 +384,43 @@ def test_after_ten_runs_the_time_error_is_within_a_point_of_its_floor(trials: li
 def test_a_machine_as_the_slicer_says_is_not_made_worse() -> None:
     untouched = [trial(MODELS, seed, pace=Pace(scale=1, offset=0), after=(10,)) for seed in range(100)]
     assert median(t.after[10] - t.before for t in untouched) <= 0.002
+
+
+# --- what is left of a run ------------------------------------------------------------------------
+
+UNEVEN = ((0, 0, 0), (1000, 100, 900), (2000, 200, 1000))
+"""A file whose first half takes nine tenths of the time."""
+
+
+@pytest.mark.parametrize(
+    ("curve", "position", "permille", "left"),
+    [
+        (UNEVEN, 1000, 500, 100),  # by where the machine is, not by its own idea of progress
+        (UNEVEN, 500, 500, 550),
+        (UNEVEN, None, 500, 500),  # it does not say where it is
+        (((0, 0), (2000, 200)), 1000, 500, 500),  # sliced before times were kept
+        ((), 1000, 250, 750),
+        (UNEVEN, 2000, 1000, 0),
+    ],
+)
+def test_the_time_left_follows_the_place_in_the_file(
+    curve: tuple[tuple[int, ...], ...], position: int | None, permille: int, left: int
+) -> None:
+    artifact = an_artifact(curve=curve, print_seconds=1000)
+    run = a_run(state=RunState.RUNNING, position_bytes=position, progress_permille=permille)
+    assert permille_left(artifact, run) == left
+    assert seconds_left(artifact, run, None) == left
+
+
+def test_a_slow_machine_has_more_time_left() -> None:
+    artifact = an_artifact(curve=UNEVEN, print_seconds=1000)
+    run = a_run(state=RunState.PAUSED, position_bytes=1000, progress_permille=0)
+    slow = Calibration(
+        machine_id=None, profile="mk3s", version=1, at=NOON, time_scale_ppm=1_080_000, offset_seconds=300
+    )
+    assert seconds_left(artifact, run, slow) == 138
+
+
+def test_what_does_not_print_has_no_time_left_to_tell() -> None:
+    assert seconds_left(an_artifact(), a_run(state=RunState.STAGED), None) is None
+    assert seconds_left(None, a_run(state=RunState.RUNNING), None) is None

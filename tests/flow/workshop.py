@@ -21,6 +21,7 @@ from orchestrator.domain.quote import Estimate, EstimateSource, Spread
 from orchestrator.ports import Sliced, SliceProgress
 
 BYTES_PER_SECOND = 1
+LAYERS = 3
 PICTURE = b"a picture"
 
 
@@ -123,4 +124,5 @@ def artifact(content: bytes, profile: str, process: Process, seconds: int, milli
         filament_micrometres=milligrams * 335,
         curve=((0, 0), (len(content), milligrams * 335)),
         slicer="none",
+        layers=LAYERS,
     )

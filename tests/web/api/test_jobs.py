@@ -57,6 +57,18 @@ async def test_what_could_go_wrong_is_asked_after_the_price(desk: Desk) -> None:
     assert advice["turn"]["seconds_then"] < advice["turn"]["seconds_now"]
 
 
+async def test_each_layer_of_a_sliced_job_is_a_picture_for_its_owner_alone(desk: Desk) -> None:
+    asker, other = await desk.program(), await desk.program()
+    job = await asker.job()
+    for number, status in ((1, 200), (3, 200), (0, 404), (4, 404), ("one", 404)):
+        seen = await asker.get(f"/jobs/{job['id']}/layers/{number}.svg")
+        assert seen.status == status, number
+        if status == 200:
+            assert seen.headers["Content-Type"] == "image/svg+xml"
+            assert seen.raw.startswith(b"<svg")
+    assert (await other.get(f"/jobs/{job['id']}/layers/1.svg")).status == 404
+
+
 async def test_a_quote_has_no_side_effect(desk: Desk) -> None:
     asker = await desk.program()
     before = await balance_of(asker)
