@@ -12,13 +12,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from math import hypot, inf
 from types import MappingProxyType
-from typing import Any, BinaryIO, Self
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from slicing.gcodetext import Ints, NotGcode, Piece, key_of, parameters, pieces
 from slicing.moves import COORDINATE_MAX, Limits, Reader
+from slicing.violations import Violation
 
 VIOLATIONS_MAX = 20
 NOZZLE_C_MAX = 300.0
@@ -33,48 +34,6 @@ OUTSIDE_MM_MAX = 50.0
 """How far from the bed the profile's own start and end code may send the head: purge lines, wiping pads, parking."""
 ROUNDING_MM = 0.01
 _SEEN_MAX = 80
-
-RULES: Mapping[str, tuple[str, str]] = MappingProxyType(
-    {
-        "command.unknown": (
-            "a command this machine's profile does not use",
-            "une commande étrangère au profil",
-        ),
-        "command.refused": ("a command no print may contain", "une commande interdite dans une impression"),
-        "command.words": ("a parameter this command does not take", "un paramètre étranger à cette commande"),
-        "command.number": ("a number out of reason", "une valeur aberrante"),
-        "command.layout": (
-            "a line machines may read otherwise",
-            "une ligne que la machine peut lire autrement",
-        ),
-        "move.bed": ("a place outside the bed", "un point hors du plateau"),
-        "move.height": ("a height the machine does not have", "une hauteur hors de la machine"),
-        "move.feedrate": ("faster than the machine goes", "plus vite que la machine ne peut"),
-        "move.push": ("too much filament at once", "trop de filament d'un coup"),
-        "heat.nozzle": ("a nozzle too hot", "une buse trop chaude"),
-        "heat.bed": ("a bed too hot", "un plateau trop chaud"),
-        "heat.chamber": ("a chamber too hot", "une enceinte trop chaude"),
-    }
-)
-"""Every rule, and what breaking it means, in English and in French."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Violation:
-    """One line that the machine must not run: its number (from 1), its command, a key of RULES, the offending words."""
-
-    line: int
-    command: str
-    rule: str
-    seen: str
-
-    def to_json(self) -> dict[str, Any]:
-        return {"line": self.line, "command": self.command, "rule": self.rule, "seen": self.seen}
-
-    @classmethod
-    def from_json(cls, raw: Mapping[str, Any]) -> Self:
-        return cls(**raw)
-
 
 # --- The table ---------------------------------------------------------------------------------------------------
 

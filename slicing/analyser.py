@@ -18,15 +18,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from slicing.allowed import Violation
 from slicing.faults import FileRefused, SlicerUnavailable, refused
-from slicing.gcode import GcodeReport, NotOurGcode
-from slicing.layers import Overview, rectangle
 from slicing.limits import MESH, RESULT_BYTES_MAX, SLICE, Limits
 from slicing.placement import AS_DRAWN, Placement
 from slicing.profile import PrintProfile
-from slicing.results import MeshAnalysis, MeshWarning, PrintEstimate, Study
+from slicing.report import GcodeReport, NotOurGcode
+from slicing.results import MeshAnalysis, MeshWarning, Overview, PrintEstimate, Study, rectangle
 from slicing.sandbox import Sandbox, bubblewrap, kill_group, python_paths
+from slicing.violations import Violation
 from slicing.zygote import STATUS_MARK
 
 IDLE_SECONDS = 600.0

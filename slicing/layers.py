@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import BinaryIO
@@ -18,9 +18,8 @@ from numpy.typing import NDArray
 
 from slicing.gcodetext import NotGcode, key_of, pieces
 from slicing.moves import FEATURES, LAYERS_MAX, Layer, Limits, Moves, Reader
+from slicing.results import Overview, Rectangle
 
-Rectangle = tuple[float, float, float, float]
-"""Low x, low y, width and depth, mm."""
 Ints = NDArray[np.int64]
 
 SVG_BYTES_MAX = 1_500_000
@@ -64,12 +63,6 @@ _STYLE = (
     + ".bed{fill:none;stroke:#8a929c;stroke-width:30;stroke-opacity:.5}"
 )
 _HEIGHT = re.compile(rb"\d{1,6}(?:\.\d{1,9})?|\.\d{1,9}")
-
-
-def rectangle(numbers: Sequence[float]) -> Rectangle:
-    """Four numbers of a JSON list. Raises ValueError for more or fewer."""
-    x, y, width, depth = map(float, numbers)
-    return x, y, width, depth
 
 
 def layer_offsets(file: BinaryIO) -> tuple[Layer, ...]:
@@ -270,23 +263,6 @@ def _data(lines: _Lines) -> str:
         for start, end in zip(starts, ends, strict=True)
     ]
     return "".join(whole).replace(" -", "-")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Overview:
-    """Where each layer begins in a file of `size` bytes, and what all of them together draw: the view that stays the
-    same from layer to layer (None: nothing is drawn).
-    """
-
-    first_bytes: tuple[int, ...]
-    size: int
-    view_mm: Rectangle | None
-
-    def span(self, number: int) -> tuple[int, int]:
-        """First byte and end of a layer, counted from 1. Raises IndexError."""
-        if not 1 <= number <= len(self.first_bytes):
-            raise IndexError(number)
-        return (*self.first_bytes, self.size)[number - 1], (*self.first_bytes, self.size)[number]
 
 
 _NOT_THE_PART = tuple(FEATURES.index(name) for name in ("skirt_brim", "custom", "wipe_tower"))

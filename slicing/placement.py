@@ -6,11 +6,10 @@ Only whole percents and quarter turns: what cannot be named in a form cannot be 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
-F64 = NDArray[np.float64]
+if TYPE_CHECKING:
+    from slicing.raster import F64
 
 TURNS = {
     "as_drawn": ((1, 0, 0), (0, 1, 0), (0, 0, 1)),
@@ -32,6 +31,8 @@ class Placement:
         """The triangles (m, 3, 3) as they will lie on the bed; the same array where nothing changes."""
         if self == AS_DRAWN:
             return triangles
+        import numpy as np  # the process that only names a placement needs no arrays
+
         turned: F64 = triangles @ (
             np.array(TURNS[self.turn], dtype=np.float64).T * (self.scale_percent / 100)
         )

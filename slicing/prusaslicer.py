@@ -17,8 +17,6 @@ from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
 
-from slicing import gcode
-from slicing.allowed import RULES
 from slicing.analyser import Analyser
 from slicing.cache import SliceCache
 from slicing.faults import FileRefused, SlicerUnavailable, refused
@@ -26,9 +24,11 @@ from slicing.limits import SLICE, Limits, slice_limits
 from slicing.placement import AS_DRAWN, Placement
 from slicing.plate import capacity, check_fit, parts_area
 from slicing.profile import PrintProfile
+from slicing.report import GcodeReport, NotOurGcode
 from slicing.results import MeshAnalysis
 from slicing.sandbox import Heard, Outcome, Sandbox
 from slicing.slicer import Progress, SliceResult
+from slicing.violations import RULES
 
 NAMES = ("prusa-slicer", "PrusaSlicer", "superslicer")
 MODEL, PROFILE, GCODE = "m.stl", "p.ini", "out.gcode"
@@ -158,28 +158,26 @@ class PrusaSlicer:
     def _alone(self, key: str) -> AbstractAsyncContextManager[None]:
         return nullcontext() if self._cache is None else self._cache.alone(key)
 
-    async def _remembered(self, key: str, copy: Path, target: Path) -> gcode.GcodeReport | None:
+    async def _remembered(self, key: str, copy: Path, target: Path) -> GcodeReport | None:
         """The report of a kept slice whose file is now `target`."""
         about = None if self._cache is None else await self._cache.take(key, copy)
         if self._cache is None or about is None:
             return None
         try:
-            report = gcode.GcodeReport.from_json(about["report"])
+            report = GcodeReport.from_json(about["report"])
         except (KeyError, TypeError):  # written by an Établi that reported less
             await self._cache.forget(key)
             return None
         _move(copy, target)
         return report
 
-    async def _keep(self, key: str, target: Path, report: gcode.GcodeReport) -> None:
+    async def _keep(self, key: str, target: Path, report: GcodeReport) -> None:
         if self._cache is not None:
             await self._cache.put(key, target, {"report": report.to_json()})
 
     # --- slicing -----------------------------------------------------------------------------------
 
-    async def _made(
-        self, work: Path, order: _Order, target: Path, progress: Progress | None
-    ) -> gcode.GcodeReport:
+    async def _made(self, work: Path, order: _Order, target: Path, progress: Progress | None) -> GcodeReport:
         bed = parts_area(order.profile)
         (work / PROFILE).write_text(order.profile.to_ini(bed_shape=bed), encoding="utf-8")
         produced = await self._export(work, order, progress)
@@ -201,7 +199,7 @@ class PrusaSlicer:
             raise _fault(outcome, order)
         return produced / GCODE
 
-    async def _read(self, produced: Path, order: _Order) -> gcode.GcodeReport:
+    async def _read(self, produced: Path, order: _Order) -> GcodeReport:
         """Check what the slicer left, as if a stranger had: present, whole, every copy there, with its figures, and
         nothing in it that the machine may not run.
         """
@@ -212,7 +210,7 @@ class PrusaSlicer:
             report = await self._analyser.read_gcode(
                 produced, profile.filament_mm2 * profile.filament_density, order.limits
             )
-        except gcode.NotOurGcode as error:
+        except NotOurGcode as error:
             raise SlicerUnavailable("the slicer's output is not whole", str(error)) from error
         laid = await asyncio.to_thread(_copies, produced, order.quantity)
         if laid != order.quantity:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Self
+
+Rectangle = tuple[float, float, float, float]
+"""Low x, low y, width and depth, mm."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,3 +91,26 @@ class Study:
 
     analysis: MeshAnalysis
     estimate: PrintEstimate
+
+
+@dataclass(frozen=True, kw_only=True)
+class Overview:
+    """Where each layer begins in a file of `size` bytes, and what all of them together draw: the view that stays the
+    same from layer to layer (None: nothing is drawn).
+    """
+
+    first_bytes: tuple[int, ...]
+    size: int
+    view_mm: Rectangle | None
+
+    def span(self, number: int) -> tuple[int, int]:
+        """First byte and end of a layer, counted from 1. Raises IndexError."""
+        if not 1 <= number <= len(self.first_bytes):
+            raise IndexError(number)
+        return (*self.first_bytes, self.size)[number - 1], (*self.first_bytes, self.size)[number]
+
+
+def rectangle(numbers: Sequence[float]) -> Rectangle:
+    """Four numbers of a JSON list. Raises ValueError for more or fewer."""
+    x, y, width, depth = map(float, numbers)
+    return x, y, width, depth

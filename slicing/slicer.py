@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, Self
 
-from slicing import gcode
 from slicing.placement import AS_DRAWN, Placement
 from slicing.profile import PrintProfile
+from slicing.report import GcodeReport
 from slicing.results import MeshAnalysis
 
 Progress = Callable[[int, str], Awaitable[None]]
@@ -25,7 +25,7 @@ class SliceResult:
     """A checked G-code file and what it says. `remembered`: it came from the cache, nothing was sliced."""
 
     gcode_path: Path
-    report: gcode.GcodeReport
+    report: GcodeReport
     analysis: MeshAnalysis
     quantity: int
     slicer: str
@@ -45,7 +45,7 @@ class SliceResult:
     def from_json(cls, raw: Mapping[str, Any]) -> Self:
         return cls(
             gcode_path=Path(raw["gcode_path"]),
-            report=gcode.GcodeReport.from_json(raw["report"]),
+            report=GcodeReport.from_json(raw["report"]),
             analysis=MeshAnalysis.from_json(raw["analysis"]),
             quantity=raw["quantity"],
             slicer=raw["slicer"],

@@ -19,6 +19,8 @@ from slicing import estimate, gcode, mesh, orientation
 from slicing import printability as checks
 from slicing.limits import RESULT_BYTES_MAX
 from slicing.placement import Placement
+from slicing.report import NotOurGcode
+from slicing.results import rectangle
 
 Request = Mapping[str, Any]
 Task = Callable[[Request, list[int]], dict[str, Any]]
@@ -75,7 +77,7 @@ def read_gcode(request: Request, files: list[int]) -> dict[str, Any]:
     with open(files[0], "rb", closefd=False) as file:
         try:
             return {"gcode": gcode.read(file, float(request["milligrams_per_mm"])).to_json()}
-        except gcode.NotOurGcode as error:
+        except NotOurGcode as error:
             return {"not_whole": str(error)}
 
 
@@ -111,8 +113,8 @@ def layer(request: Request, files: list[int]) -> dict[str, Any]:
                 file,
                 int(request["first_byte"]),
                 int(request["end_byte"]),
-                layers.rectangle(request["bed_mm"]),
-                layers.rectangle(view_mm) if view_mm else None,
+                rectangle(request["bed_mm"]),
+                rectangle(view_mm) if view_mm else None,
             )
         except NotGcode as error:
             return {"not_whole": str(error)}

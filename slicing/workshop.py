@@ -10,8 +10,6 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile, TemporaryDirectory
 from uuid import uuid4
 
-import numpy as np
-
 from orchestrator.domain.advice import Advice, TurnAdvice
 from orchestrator.domain.errors import Fault, Misconfigured, NotFound, Rejected, Unavailable
 from orchestrator.domain.file import Analysis, FileKind, Severity, Warning
@@ -22,17 +20,15 @@ from orchestrator.ports import Sliced, SliceProgress
 from slicing.analyser import Analyser
 from slicing.cache import SliceCache
 from slicing.faults import FileRefused, SlicerUnavailable
-from slicing.gcode import Curve, NotOurGcode
-from slicing.layers import Overview
 from slicing.limits import SLICE, Limits
 from slicing.placement import Placement
 from slicing.plate import check_fit
 from slicing.profile import Choice, OverrideRefused, PrintProfile, Shelf, UnknownProfile
-from slicing.results import MeshAnalysis, MeshWarning, PrintEstimate
+from slicing.report import Curve, NotOurGcode
+from slicing.results import MeshAnalysis, MeshWarning, Overview, PrintEstimate
 from slicing.sandbox import Sandbox
 from slicing.slicer import SliceResult
 from slicing.slicers import DEFAULT, SLICERS
-from slicing.tally import thinned
 
 CURVE_POINTS_MAX = 256
 """A job's row carries its curve; between so many points, straight lines bill to well under a gram."""
@@ -302,11 +298,9 @@ def _artifact(result: SliceResult, profile: str, process: Process) -> Artifact:
 
 def _thinned(curve: Curve) -> tuple[tuple[int, int, int], ...]:
     """(byte, cumulative micrometres, cumulative seconds), few enough for a row of the database."""
-    points = np.array([curve.bytes, curve.millimetres, curve.seconds])
-    kept = thinned(points, CURVE_POINTS_MAX) * np.array([[1], [1000], [1]])
-    return tuple(
-        (round(at), round(micrometres), round(seconds)) for at, micrometres, seconds in kept.T.tolist()
-    )
+    kept = curve.thinned(CURVE_POINTS_MAX)
+    columns = zip(kept.bytes, kept.millimetres, kept.seconds, strict=True)
+    return tuple((at, round(1000 * mm), round(seconds)) for at, mm, seconds in columns)
 
 
 def _rejected(no: FileRefused) -> Rejected:

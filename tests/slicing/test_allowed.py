@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from slicing.allowed import COMMANDS, REFUSED, RULES, VIOLATIONS_MAX, Violation, check, envelope
+from slicing.allowed import COMMANDS, REFUSED, VIOLATIONS_MAX, check, envelope
 from slicing.bundles import INSTALLED, Preset, flatten
 from slicing.profile import FORCED, QUALITIES, PrintProfile
+from slicing.violations import RULES, Violation
 from tests.slicing.shapes import a_box, an_analyser, binary_stl, moved, written
 from tests.slicing.slicers import real_slicer
 

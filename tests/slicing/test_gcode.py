@@ -19,6 +19,7 @@ from slicing.limits import RESULT_BYTES_MAX
 from slicing.moves import FEATURES, Limits, Moves, Reader
 from slicing.profile import PrintProfile
 from slicing.prusaslicer import PrusaSlicer
+from slicing.report import GcodeReport, NotOurGcode
 from slicing.sandbox import Sandbox
 from slicing.tally import thinned
 from tests.slicing.shapes import an_analyser, corpus
@@ -43,7 +44,7 @@ def all_moves(text: str | bytes, reader: Reader | None = None) -> Moves:
     return whole
 
 
-def report_of(body: str) -> gcode.GcodeReport:
+def report_of(body: str) -> GcodeReport:
     return gcode.read(io.BytesIO((body + TAIL).encode()), 3.0)
 
 
@@ -172,7 +173,7 @@ def test_numbers_and_lines_of_any_form_are_read_as_python_reads_them(
 def test_what_our_slicer_never_writes_is_refused(text: str) -> None:
     with pytest.raises(NotGcode):
         all_moves("G1 X1\n" + text)
-    with pytest.raises(gcode.NotOurGcode):
+    with pytest.raises(NotOurGcode):
         report_of(text + "\n")
 
 
@@ -187,7 +188,7 @@ def test_a_damaged_file_is_read_or_refused_but_never_worse(seed: int) -> None:
 
     try:
         report = gcode.read(io.BytesIO(bytes(body) + b"\n" + TAIL.encode()), 3.0)
-    except gcode.NotOurGcode:
+    except NotOurGcode:
         return
     assert report.planner_seconds >= 0
     json.dumps(report.to_json(), allow_nan=False)
@@ -230,7 +231,7 @@ def test_time_left_and_layer_are_known_at_every_byte() -> None:
     assert report.curve.seconds_left_at(second) == pytest.approx(report.layer_table.seconds[1], abs=0.8)
     assert report.curve.seconds_left_at(report.bytes) == 0
     assert (report.curve.fraction_at(0), report.curve.fraction_at(report.bytes)) == (0, 1)
-    assert gcode.GcodeReport.from_json(json.loads(json.dumps(report.to_json()))) == report
+    assert GcodeReport.from_json(json.loads(json.dumps(report.to_json()))) == report
 
 
 def test_the_files_own_limits_count_unless_a_profile_is_given() -> None:

@@ -11,7 +11,6 @@ from xml.etree import ElementTree
 
 import pytest
 
-from slicing.gcode import NotOurGcode
 from slicing.gcodetext import NotGcode
 from slicing.layers import (
     LAYER_BYTES_MAX,
@@ -23,6 +22,7 @@ from slicing.layers import (
 from slicing.moves import Reader
 from slicing.profile import PrintProfile
 from slicing.prusaslicer import PrusaSlicer
+from slicing.report import NotOurGcode
 from slicing.sandbox import Sandbox
 from tests.slicing.shapes import an_analyser, corpus, written
 from tests.slicing.slicers import real_slicer

@@ -20,6 +20,7 @@ from slicing.limits import SLICE, Limits, slice_limits
 from slicing.plate import capacity, check_fit
 from slicing.profile import PrintProfile, available
 from slicing.prusaslicer import NAMES, PrusaSlicer
+from slicing.report import GcodeReport, NotOurGcode
 from slicing.sandbox import Sandbox
 from slicing.slicer import SliceResult
 from tests.slicing.shapes import (
@@ -481,7 +482,7 @@ def test_a_small_file_reads_by_hand() -> None:
     assert report.curve.millimetres_at(0) == 0
     assert 0 < report.curve.millimetres_at(middle) < 10
     assert report.curve.milligrams_at(len(SMALL) + 99) == 45
-    assert gcode.GcodeReport.from_json(report.to_json()) == report
+    assert GcodeReport.from_json(report.to_json()) == report
 
 
 def test_thinning_loses_nothing_at_the_ends() -> None:
@@ -508,5 +509,5 @@ def test_thinning_loses_nothing_at_the_ends() -> None:
     ],
 )
 def test_a_file_that_is_not_whole_is_not_read(text: str) -> None:
-    with pytest.raises(gcode.NotOurGcode):
+    with pytest.raises(NotOurGcode):
         gcode.read(io.BytesIO(text.encode()), 1.0)
