@@ -7,7 +7,6 @@ file's text enters the picture, only our own elements and numbers. Knows nothing
 from __future__ import annotations
 
 import io
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -16,8 +15,8 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from slicing.gcodetext import NotGcode, key_of, pieces
-from slicing.moves import FEATURES, LAYERS_MAX, Layer, Limits, Moves, Reader
+from slicing.gcodetext import NotGcode
+from slicing.moves import FEATURES, Limits, Moves, Reader
 from slicing.results import Overview, Rectangle
 
 Ints = NDArray[np.int64]
@@ -62,25 +61,6 @@ _STYLE = (
     + ".travel{stroke:#5b93d3;stroke-width:1;stroke-opacity:.7;vector-effect:non-scaling-stroke}"
     + ".bed{fill:none;stroke:#8a929c;stroke-width:30;stroke-opacity:.5}"
 )
-_HEIGHT = re.compile(rb"\d{1,6}(?:\.\d{1,9})?|\.\d{1,9}")
-
-
-def layer_offsets(file: BinaryIO) -> tuple[Layer, ...]:
-    """Where each layer begins; the last ends with the file. Raises NotGcode for more than LAYERS_MAX, OSError."""
-    layers: list[Layer] = []
-    change, height = np.uint64(key_of(";LAYER_CHANGE")), np.uint64(key_of(";Z:"))
-    three = np.uint64(0xFFFFFF)
-    for piece in pieces(file):
-        for line in np.flatnonzero((piece.key == change) | ((piece.key & three) == height)).tolist():
-            text = piece.text(line)
-            if text.startswith(b";LAYER_CHANGE"):
-                first_byte = int(piece.breaks[piece.first[line]]) + piece.offset
-                layers.append(Layer(first_byte=first_byte, z_mm=np.nan))
-            elif layers and layers[-1].z_mm != layers[-1].z_mm and _HEIGHT.fullmatch(text[3:].strip()):
-                layers[-1] = Layer(first_byte=layers[-1].first_byte, z_mm=float(text[3:]))
-            if len(layers) > LAYERS_MAX:
-                raise NotGcode(f"line {piece.line + line}: more than {LAYERS_MAX} layers")
-    return tuple(layers)
 
 
 def layer_svg(

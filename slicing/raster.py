@@ -17,7 +17,6 @@ F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
 U8 = NDArray[np.uint8]
 
-VOXELS_MAX = 6_000_000
 MARGIN_PIXELS = 3.5
 
 
@@ -58,41 +57,6 @@ def bounds(triangles: F64) -> tuple[F64, F64]:
     corners = triangles.reshape(-1, 3)
     columns = [corners[:, axis] for axis in range(3)]
     return np.array([column.min() for column in columns]), np.array([column.max() for column in columns])
-
-
-def plan(low: F64, high: F64, layer_mm: float, wall_band_mm: float, perimeters: int) -> Grid:
-    """The finest grid within the voxel budget: first coarser layers, then coarser pixels."""
-    extent = high - low
-    layers = max(1, round(float(extent[2]) / layer_mm))
-    fineness = 2 if perimeters <= 2 else 3 if perimeters == 3 else 4
-    px, stride = wall_band_mm / (fineness + 0.03), 1
-    while True:
-        nx, ny = int(extent[0] / px) + 8, int(extent[1] / px) + 8
-        nz = -(-layers // stride)
-        if nx * ny * nz <= VOXELS_MAX or px > 3 * wall_band_mm:
-            break
-        if stride == 1 and layers > 20:
-            stride = 2
-        elif fineness > 1 and px < 0.6:
-            fineness -= 1
-            px = wall_band_mm if fineness == 1 else wall_band_mm / (fineness + 0.03)
-        elif stride == 2 and layers > 60:
-            stride = 3
-        else:
-            px *= 1.2
-    dz = stride * layer_mm
-    return Grid(
-        x0=float(low[0]) - MARGIN_PIXELS * px,
-        y0=float(low[1]) - MARGIN_PIXELS * px,
-        z0=float(low[2]) + min(dz, float(extent[2])) / 2,
-        dz=dz,
-        px=px,
-        nx=nx,
-        ny=ny,
-        nz=nz,
-        stride=stride,
-        layers=layers,
-    )
 
 
 def cut(triangles: F64, grid: Grid) -> Segments:
@@ -236,18 +200,6 @@ def count_per_layer(volume: U8) -> F64:
     return np.fromiter((np.count_nonzero(layer) for layer in flat), dtype=np.float64, count=len(flat))
 
 
-def edges_per_layer(volume: U8) -> F64:
-    """Pixel sides between set and empty, in x and in y, per layer."""
-    nx = volume.shape[2]
-    flat = volume.reshape(-1)
-    result = np.zeros(len(volume))
-    change = np.zeros_like(flat)
-    for shift in (1, nx):
-        np.bitwise_xor(flat[shift:], flat[:-shift], out=change[shift:])
-        result += count_per_layer(change.reshape(volume.shape))
-    return result
-
-
 def shrink(volume: U8, steps: str) -> U8:
     """Erode by each step in turn: `d` a 4-neighbour diamond, `s` a 3x3 square."""
     return _morph(volume, steps, np.bitwise_and)
@@ -296,21 +248,3 @@ def opened_2x2(volume: U8) -> U8:
     wide = result.copy()
     np.bitwise_or(result[nx:], wide[:-nx], out=result[nx:])
     return result.reshape(volume.shape)
-
-
-def all_within(volume: U8, below: int, above: int) -> U8:
-    """AND over the layers k - below .. k + above, by doubling; the first `below` and last `above` layers
-    are empty.
-    """
-    nz = len(volume)
-    span = below + above + 1
-    result = np.zeros_like(volume)
-    if span > nz:
-        return result
-    window, width = volume, 1
-    while width < span:
-        step = min(width, span - width)
-        window = window[: len(window) - step] & window[step:]
-        width += step
-    result[below : below + len(window)] = window
-    return result

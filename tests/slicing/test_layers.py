@@ -16,10 +16,9 @@ from slicing.layers import (
     LAYER_BYTES_MAX,
     MARGIN_MM,
     SVG_BYTES_MAX,
-    layer_offsets,
     layer_svg,
+    overview,
 )
-from slicing.moves import Reader
 from slicing.profile import PrintProfile
 from slicing.prusaslicer import PrusaSlicer
 from slicing.report import NotOurGcode
@@ -76,19 +75,24 @@ def drawn(svg: str) -> dict[str, list[list[tuple[float, float]]]]:
 
 def picture(text: bytes, number: int, **more: tuple[float, float, float, float]) -> str:
     file = io.BytesIO(text)
-    begins = [layer.first_byte for layer in layer_offsets(file)] + [len(text)]
-    return layer_svg(file, begins[number], begins[number + 1], BED, **more)
+    first, end = overview(file).span(number + 1)
+    return layer_svg(file, first, end, BED, **more)
 
 
-def test_layers_are_found_where_they_begin_with_their_heights() -> None:
-    low, high = layer_offsets(io.BytesIO(FILE))
-    assert (low.z_mm, high.z_mm) == (0.2, 0.4)
-    assert FILE[low.first_byte :].startswith(b";LAYER_CHANGE\n;Z:0.2")
-    assert FILE[high.first_byte :].startswith(b";LAYER_CHANGE\n;Z:.4")
-    reader = Reader()
-    assert all(len(batch.moves) for batch in reader.read(io.BytesIO(FILE)))
-    assert reader.layers == [low, high]
-    assert layer_offsets(io.BytesIO(b"G28\n")) == ()
+def test_layers_are_found_where_they_begin_and_seen_as_far_as_all_of_them_draw() -> None:
+    seen = overview(io.BytesIO(FILE))
+    low, high = seen.first_bytes
+    assert FILE[low:].startswith(b";LAYER_CHANGE\n;Z:0.2")
+    assert FILE[high:].startswith(b";LAYER_CHANGE\n;Z:.4")
+    assert (seen.span(1), seen.span(2)) == ((low, high), (high, len(FILE)))
+    for number in (0, 3):
+        with pytest.raises(IndexError):
+            seen.span(number)
+    assert seen.view_mm is not None
+    x, y, width, depth = seen.view_mm
+    assert (x, y) == (10 - MARGIN_MM, 10 - MARGIN_MM)
+    assert min(width, depth) >= 10 + 2 * MARGIN_MM
+    assert overview(io.BytesIO(b"G28\n")).first_bytes == ()
 
 
 def test_a_layer_is_drawn_by_feature_and_travels_apart() -> None:
@@ -174,14 +178,13 @@ async def test_every_layer_of_a_real_slice_is_drawn_by_the_analyser(tmp_path: Pa
     async with an_analyser() as analyser:
         slicer = PrusaSlicer(Sandbox(), analyser)
         result = await slicer.slice(corpus() / "nop_1x1_bin.stl", profile, 1, tmp_path / "out")
-        with result.gcode_path.open("rb") as file:
-            layers = layer_offsets(file)
-        ends = [layer.first_byte for layer in layers[1:]] + [result.report.bytes]
+        seen = await analyser.overview(result.gcode_path)
+        layers = seen.first_bytes
         assert len(layers) == result.report.layers
 
         for number in (0, 1, len(layers) // 2, len(layers) - 1):
             out = tmp_path / "layer.svg"
-            await analyser.layer(result.gcode_path, layers[number].first_byte, ends[number], profile, out)
+            await analyser.layer(result.gcode_path, *seen.span(number + 1), profile, out)
             lines = drawn(out.read_text())
             assert "external-perimeter" in lines
             assert not {"custom", "other"} & set(lines)
