@@ -13,7 +13,7 @@ class PaceFactors:
     """Factors on seconds, and numbers of travels."""
 
     external: float = 1.0
-    inner: float = 1.215
+    inner: float = 1.2
     solid: float = 0.98
     top: float = 1.113
     bridge: float = 1.0
