@@ -82,7 +82,7 @@ class Stage:
         self.asked["job"] += 1
         run = replace(self._run, progress_permille=self.progress_permille)
         values: dict[str, Any] = {"view": replace(self._view, runs=(run,)), "events": [], "explanation": None}
-        return self._page("job.html", **values, can=ALL_BUTTONS, problem=None)
+        return self._page("job.html", **values, slicing=None, can=ALL_BUTTONS, problem=None)
 
     async def jobs(self, _request: web.Request) -> web.Response:
         return self._jobs(None)
@@ -106,7 +106,13 @@ class Stage:
         }
         process, quantity = self._quote.process, self._quote.quantity
         return self._page(
-            "quote.html", **values, process=process, quantity=quantity, quantity_max=100, problem=None
+            "quote.html",
+            **values,
+            process=process,
+            size_mm=(20.0, 20.0, 20.0),
+            quantity=quantity,
+            quantity_max=100,
+            problem=None,
         )
 
     async def make_quote(self, request: web.Request) -> web.Response:
