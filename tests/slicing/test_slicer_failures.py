@@ -8,6 +8,7 @@ nothing stays behind, and a price is given meanwhile.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import os
 import signal
@@ -162,9 +163,17 @@ def descendants(pid: int) -> list[int]:
     """All that a process started, and what that started."""
     found: list[int] = []
     for task in (Path("/proc") / str(pid) / "task").iterdir():
-        for child in map(int, (task / "children").read_text().split()):
-            found += [child, *descendants(child)]
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it ended while we looked
+            for child in map(int, (task / "children").read_text().split()):
+                found += [child, *descendants(child)]
     return found
+
+
+def runs(pid: int, program: str) -> bool:
+    try:
+        return str((Path("/proc") / str(pid) / "exe").readlink()) == program
+    except FileNotFoundError:  # it has ended
+        return False
 
 
 async def test_a_real_slicer_killed_in_mid_slice_is_told_and_leaves_nothing(tmp_path: Path) -> None:
@@ -182,11 +191,8 @@ async def test_a_real_slicer_killed_in_mid_slice_is_told_and_leaves_nothing(tmp_
         )
         await seen.wait()
         program = str(real_slicer().resolve())
-        killed = [
-            pid
-            for pid in descendants(os.getpid())  # ours alone: another test may be slicing beside us
-            if str((Path("/proc") / str(pid) / "exe").readlink()) == program
-        ]
+        # Ours alone: another test may be slicing beside us.
+        killed = [pid for pid in descendants(os.getpid()) if runs(pid, program)]
         for pid in killed:
             os.kill(pid, signal.SIGKILL)
         with pytest.raises(SlicerUnavailable, match="was killed"):
