@@ -43,7 +43,6 @@ class Coefficients:
     external: float = 1.02
     inner: float = 1.0
     solid: float = 1.0
-    solid_edge: float = 0.0
     top: float = 1.0
     bridge: float = 1.05
     sparse: float = 1.0

@@ -37,7 +37,7 @@ class Chains:
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
-    """Chains of some planes, the number of contours of every plane (interpolated), and of cuts per mm of contour."""
+    """Chains of some planes, and the number of contours of every plane (interpolated)."""
 
     chains: Chains
     count: F64

@@ -138,16 +138,13 @@ def line_lengths(z: Zones, r: Recipe) -> Lengths:
 
 def material_mm3(slices: Slices, r: Recipe, c: Coefficients = DEFAULT) -> dict[str, float]:
     """Cubic mm of plastic of one copy by kind; `skirt` (brim included) is once a plate."""
-    z, length = slices.zones, line_lengths(slices.zones, r)
+    length = line_lengths(slices.zones, r)
 
     def of(lines: F64, thick_mm2: float) -> float:
         total = float(lines.sum()) * r.h * slices.grid.scale + float(lines[0]) * (r.h_first - r.h)
         return total * thick_mm2
 
     bridge = float(length.bridge.sum()) * slices.grid.scale * r.bridge.spacing * r.bridge_thickness
-    edges = z.solid_edge + z.flat_edge
-    dense = of(length.solid, r.solid.spacing)
-    ring = of(edges, r.solid.spacing)
     loops, _ = skirt_mm(slices, r)
     supported = of(pace.support_mm(slices.supports, r, c), r.support.line.spacing)
     faces = float(slices.supports.interface.sum()) * c.support_interface * r.h * slices.grid.scale
@@ -155,7 +152,7 @@ def material_mm3(slices: Slices, r: Recipe, c: Coefficients = DEFAULT) -> dict[s
     return {
         "external": c.external * of(length.external, r.external.spacing),
         "inner": c.inner * of(length.inner, r.inner.spacing),
-        "solid": max(0.0, c.solid * dense - c.solid_edge * ring),
+        "solid": c.solid * of(length.solid, r.solid.spacing),
         "top": c.top * of(length.top, r.top.spacing),
         "bridge": c.bridge * bridge,
         "sparse": c.sparse * of(length.sparse, r.infill.spacing),

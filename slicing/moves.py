@@ -26,8 +26,8 @@ from slicing.gcodetext import (
     parameters,
     pieces,
 )
+from slicing.limits import LAYERS_MAX
 
-LAYERS_MAX = 10_000
 SPLITS_MAX = 50_000
 """Changes of mode, homings, waits in one file; each costs up to 0.2 ms with its planning. The slicer's files have
 twenty."""

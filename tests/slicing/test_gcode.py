@@ -15,7 +15,7 @@ import pytest
 
 from slicing import gcode, gcodetext
 from slicing.gcodetext import NotGcode
-from slicing.limits import RESULT_BYTES_MAX
+from slicing.limits import LAYERS_MAX, RESULT_BYTES_MAX
 from slicing.moves import FEATURES, Limits, Moves, Reader
 from slicing.profile import PrintProfile
 from slicing.prusaslicer import PrusaSlicer
@@ -165,7 +165,7 @@ def test_numbers_and_lines_of_any_form_are_read_as_python_reads_them(
         "G5 X1\n",
         "N1 G28*18\n",
         "x" * 300_000,
-        ";LAYER_CHANGE\n" * 10_001,
+        ";LAYER_CHANGE\n" * (LAYERS_MAX + 1),
         "G91\nG90\n" * 30_000,
     ],
     ids=lambda text: text[:14].strip(),
