@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 
 import pytest
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, Page, Route, expect
 
 from tests.browser.conftest import DemoLab
 from tests.browser.test_main_job import STEP_MS, shot, signed_in
@@ -102,3 +103,21 @@ async def layer_width(page: Page) -> int:
     image = page.locator("#layers img")
     await image.scroll_into_view_if_needed()
     return int(await image.evaluate("image => image.decode().then(() => image.naturalWidth, () => 0)"))
+
+
+async def test_a_file_chosen_before_the_scripts_have_come_is_sent_all_the_same(
+    browser: Browser, demo_lab: DemoLab
+) -> None:
+    page = await signed_in(browser, demo_lab, "member")
+    come = asyncio.Event()
+
+    async def late(route: Route) -> None:
+        await come.wait()
+        await route.continue_()
+
+    await page.route("**/js/upload.js*", late)
+    await page.reload(wait_until="commit")
+    await page.set_input_files("input[type=file]", corpus_dir() / "stl" / "mk3_y-belt-idler.stl")
+    come.set()
+
+    await expect(page.get_by_role("heading", name="How it is made")).to_be_visible(timeout=STEP_MS)

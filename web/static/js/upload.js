@@ -119,4 +119,6 @@ export function startUpload(form) {
   window.addEventListener("pageshow", (event) => {
     if (event.persisted) upload.show(false);
   });
+  // Chosen before this script had run: nobody was listening yet, and a chosen file must not lie there unsent.
+  upload.send(upload.input.files[0]);
 }
