@@ -23,6 +23,7 @@ from orchestrator.domain.job import Artifact, Job, JobState
 from orchestrator.domain.ledger import Balance, Entry
 from orchestrator.domain.machine import Activity, Machine
 from orchestrator.domain.member import ApiToken, Entitlement, Member, Session
+from orchestrator.domain.presence import Presence
 from orchestrator.domain.process import Process, Turn
 from orchestrator.domain.quote import Estimate, Quote
 from orchestrator.domain.run import Cause, Run
@@ -269,6 +270,7 @@ class Ended:
     position_bytes: int | None = None
     machine_seconds: int | None = None
     filament_millimetres: float | None = None  # measured by the machine
+    beam_seconds: float | None = None  # laser on, as the machine counts or its reports add up
     words: str = ""  # the machine's own
 
 
@@ -289,6 +291,10 @@ class Observation:
     machine_seconds: int | None = None
     filament_millimetres: float | None = None
     message: str = ""
+    beam_seconds: float | None = None
+    conditions: Mapping[str, bool] = field(
+        default_factory=dict
+    )  # inputs the controller reads: `lid`, `extractor`
     temperatures: Mapping[str, float] = field(default_factory=dict)
     ended: Ended | None = None  # an end that this observation reports, once
 
@@ -303,6 +309,21 @@ class MachineInfo:
 class Staged:
     remote_name: str  # as the machine names it
     size_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ticket:
+    """Whose work it is, in words: for drivers that hand it over to people rather than to a controller."""
+
+    job_id: UUID
+    member_name: str
+    file_name: str
+    machine_name: str
+    material: str
+    seconds: int
+    artifact_sha256: str
+    extension: str  # of the prepared file: `.gcode`, `.svg`, `.plt`, `.rd`
+    link: str = ""  # the job's page; empty: the lab has no address of its own
 
 
 class Accepted:
@@ -371,12 +392,17 @@ class Driver(Protocol):
     async def observe(self) -> Observation:
         """An authoritative full reading, now."""
 
-    async def stage(self, path: Path, remote_name: str) -> Staged:
+    async def stage(self, path: Path, remote_name: str, ticket: Ticket | None = None) -> Staged:
         """Put the file on the machine under this name and verify it. Doing it twice is doing it once.
         Never starts anything. Raises Rejected if the machine refuses the file."""
 
-    async def start(self, remote_name: str) -> StartAnswer:
-        """Send the start exactly once. Never raises on a time-out: that is Unknown."""
+    async def start(self, remote_name: str, presence: Presence | None = None) -> StartAnswer:
+        """Send the start exactly once. Never raises on a time-out: that is Unknown. A laser's driver refuses without
+        a presence that has not expired, and one whose machine is started at its own panel always refuses."""
+
+    def attend(self) -> None:
+        """The person who released the run is still there. Where the driver streams the file, it holds the machine by
+        itself once this has not been called for HEARTBEAT_LOST_SECONDS. Never waits; printers need not listen."""
 
     async def revoke(self, remote_name: str) -> bool:
         """Make a late start impossible (delete the file). True only where that is proven."""

@@ -7,22 +7,12 @@ Placeholders are filled from the parameters that travel with the code; a test fi
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
 from slicing.results import MeshWarning
-
-
-@dataclass(frozen=True, kw_only=True)
-class Words:
-    """One code in two languages: what is wrong, and what to do about it (empty when nothing can be done)."""
-
-    en: str
-    fr: str
-    remedy_en: str = ""
-    remedy_fr: str = ""
-
+from slicing.vector import words_cut, words_drawing
+from slicing.words import Words
 
 _EXPORT_EN = "Export the model again from your design program and drop the new file."
 _EXPORT_FR = "Exportez à nouveau le modèle depuis votre logiciel de dessin et déposez le nouveau fichier."
@@ -33,6 +23,8 @@ _SIMPLER_FR = "Simplifiez le modèle (moins de triangles) ou séparez-le en plus
 
 REFUSALS: Mapping[str, Words] = MappingProxyType(
     {
+        **words_drawing.REFUSALS,
+        **words_cut.REFUSALS,
         "file.empty": Words(
             en="The file is empty: it holds 0 bytes.",
             fr="Le fichier est vide : il contient 0 octet.",
@@ -223,6 +215,8 @@ REFUSALS: Mapping[str, Words] = MappingProxyType(
 
 WARNINGS: Mapping[str, Words] = MappingProxyType(
     {
+        **words_drawing.WARNINGS,
+        **words_cut.WARNINGS,
         "mesh.units?": Words(
             en="The part measures only {x} x {y} x {z} mm. Was it drawn in {unit_name}? It would then measure "
             "{bx} x {by} x {bz} mm.",

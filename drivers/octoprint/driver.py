@@ -23,6 +23,7 @@ from orchestrator.domain.errors import (
 )
 from orchestrator.domain.event import Json
 from orchestrator.domain.machine import WORKING, Activity
+from orchestrator.domain.presence import Presence
 from orchestrator.ports import (
     Accepted,
     Clock,
@@ -33,6 +34,7 @@ from orchestrator.ports import (
     Refused,
     Staged,
     StartAnswer,
+    Ticket,
     Unknown,
     Where,
 )
@@ -131,7 +133,7 @@ class OctoPrintDriver:
 
     # --- the file ---------------------------------------------------------------------------------
 
-    async def stage(self, path: Path, remote_name: str) -> Staged:
+    async def stage(self, path: Path, remote_name: str, ticket: Ticket | None = None) -> Staged:
         client, at = self._open(), _file(remote_name)
         size, sha1 = await asyncio.to_thread(fingerprint, path)
         if not _is(await self._record(at), size, sha1):
@@ -154,6 +156,9 @@ class OctoPrintDriver:
             raise _strange(answer)
         return wire.record(answer.json), ahead
 
+    def attend(self) -> None:
+        """Nobody need be there."""
+
     async def revoke(self, remote_name: str) -> bool:
         answer = await self._open().delete(_file(remote_name))
         if answer.status == 409:
@@ -165,7 +170,7 @@ class OctoPrintDriver:
 
     # --- commands ---------------------------------------------------------------------------------
 
-    async def start(self, remote_name: str) -> StartAnswer:
+    async def start(self, remote_name: str, presence: Presence | None = None) -> StartAnswer:
         """`select` with `print`, once. 204 comes after OctoPrint has begun; 404 and 403 before any effect."""
         try:
             answer = await self._open().post_once(_file(remote_name), wire.START)

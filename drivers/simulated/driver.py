@@ -12,6 +12,7 @@ from typing import ClassVar
 from drivers.simulated.world import Settings, SimulatedMachine
 from orchestrator.domain.errors import MachineUnreachable
 from orchestrator.domain.event import Json
+from orchestrator.domain.presence import Presence
 from orchestrator.ports import (
     Clock,
     Control,
@@ -20,6 +21,7 @@ from orchestrator.ports import (
     Observation,
     Staged,
     StartAnswer,
+    Ticket,
     Unknown,
 )
 
@@ -84,17 +86,20 @@ class SimulatedDriver:
         await self._answer()
         return self.machine.read()
 
-    async def stage(self, path: Path, remote_name: str) -> Staged:
+    async def stage(self, path: Path, remote_name: str, ticket: Ticket | None = None) -> Staged:
         await self._answer()
         file = self.machine.stage(path, remote_name)
         return Staged(remote_name=remote_name, size_bytes=file.size_bytes)
 
-    async def start(self, remote_name: str) -> StartAnswer:
+    async def start(self, remote_name: str, presence: Presence | None = None) -> StartAnswer:
         try:
             await self._answer()
         except MachineUnreachable as lost:
             return Unknown(words=lost.detail)
         return await self.machine.start(remote_name)
+
+    def attend(self) -> None:
+        """Nobody need be there."""
 
     async def revoke(self, remote_name: str) -> bool:
         await self._answer()
