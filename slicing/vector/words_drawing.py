@@ -1,4 +1,4 @@
-"""What we tell people about their drawing as it was read (SVG, DXF): code -> sentence, remedy; rows of `slicing.messages`."""
+"""What we tell people about a drawing as it was read (SVG, DXF): code -> sentence, remedy; rows of `messages`."""
 
 from __future__ import annotations
 
