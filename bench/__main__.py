@@ -10,12 +10,14 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench import core, estimate, learning, planner
+from bench import core, estimate, laser, learning, mutation, planner
 from bench.table import Row, table
 
 BENCHMARKS: Mapping[str, Callable[[], Coroutine[Any, Any, list[Row]]]] = {
     "core": core.run,
+    "laser": laser.run,
     "learning": learning.run,
+    "mutation": mutation.run,
     "planner": planner.run,
 }
 WITH_ARGUMENTS: Mapping[str, Callable[[Sequence[str]], Coroutine[Any, Any, list[Row]]]] = {

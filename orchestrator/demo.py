@@ -22,6 +22,7 @@ from orchestrator.domain import ledger
 from orchestrator.domain.event import SYSTEM, Event, Json
 from orchestrator.domain.machine import Abilities, Bed, Kind, Machine
 from orchestrator.domain.member import PERMISSIONS, ApiToken, Entitlement, Member, Role
+from orchestrator.domain.presence import ReleasePolicy
 from orchestrator.domain.process import Material
 from orchestrator.domain.tariff import tariff_a
 from orchestrator.domain.units import Money
@@ -30,6 +31,8 @@ from orchestrator.flow.submit import upload
 from orchestrator.ports import Unit
 from web.identity import hash_password, make_token
 
+LASER_SPEED = 20
+"""Slow enough to see the beam at work, and to stay beside it."""
 SPEED = 600
 """Seconds of a simulated machine in one of ours: the longest model of a day prints in about a minute."""
 START_BALANCE_CENTS = 20_000
@@ -99,6 +102,8 @@ async def _populate(lab: Lab, data: Path) -> dict[str, Any]:
     await lab.store.write(work)
     await upload(lab, members["member"], "star-tag.stl", _once(samples.star()))
     await upload(lab, members["member"], "gear.stl", _once(samples.gear()))
+    await upload(lab, members["member"], "coaster.svg", _once(samples.coaster()))
+    await upload(lab, members["member"], "open-box.svg", _once(samples.open_box()))
     return {"users": users, "booking": {"token": booking_key}}
 
 
@@ -115,8 +120,9 @@ async def _member(email: str, name: str, role: Role, locale: str, password: str)
 
 
 async def _welcome(unit: Unit, member: Member, now: datetime) -> None:
-    """Training for the printers, and some money."""
-    await unit.put_entitlement(Entitlement(member_id=member.id, machine_class="fdm"))
+    """Training for the printers, for some the laser too, and some money."""
+    for machine_class in ("fdm", "laser") if member.email == PEOPLE["member"][0] else ("fdm",):
+        await unit.put_entitlement(Entitlement(member_id=member.id, machine_class=machine_class))
     entry = ledger.top_up(member.account_id, Money(START_BALANCE_CENTS), f"demo {member.id}")
     event = Event(
         topic="account.topped_up",
@@ -129,10 +135,17 @@ async def _welcome(unit: Unit, member: Member, now: datetime) -> None:
 
 
 def machines(site: str, data: Path) -> list[tuple[Machine, dict[str, Json]]]:
-    """Five printers of two makes and a laser, all simulated."""
+    """Five printers of two makes and a laser, all simulated. The laser starts only for somebody who stands at it."""
     mk3s = Abilities(size_mm=(250, 210, 210), materials=(Material.PLA, Material.PETG), profile="mk3s")
     mini = Abilities(size_mm=(180, 180, 180), materials=(Material.PLA, Material.PETG), profile="mini")
-    laser = Abilities(size_mm=(600, 400, 0), materials=(), profile="", can_pause=True, attended=True)
+    laser = Abilities(
+        size_mm=(600, 400, 0),
+        materials=(),
+        profile="co2-6040-grbl",
+        attended=True,
+        release=ReleasePolicy.KIOSK_START,
+        conditions=("lid", "extractor"),
+    )
     rows = [
         ("Ada", Kind.PRINTER, "fdm", mk3s, Material.PLA),
         ("Blaise", Kind.PRINTER, "fdm", mk3s, Material.PLA),
@@ -168,8 +181,7 @@ def _machine(
     connection: dict[str, Json] = {
         "identity": name,
         "kind": kind.value,
-        "speed": SPEED,
-        "attended": abilities.attended,
+        "speed": LASER_SPEED if kind is Kind.LASER else SPEED,
         "state_path": str((data / "machines" / f"{machine.id}.json").absolute()),
     }
     return machine, connection

@@ -35,8 +35,8 @@ from orchestrator.domain.machine import Machine
 from orchestrator.flow.fleet import Fleet
 from orchestrator.flow.lab import Lab, Limits, Workbench
 from orchestrator.flow.prepare import prepare_work, start_missing
+from orchestrator.flow.starting import NotOurTurn
 from orchestrator.flow.submit import analyse_work
-from orchestrator.flow.supervise import NotOurTurn
 from orchestrator.flow.tasks import pass_on_cancellation
 from orchestrator.ports import Accident, Clock, Driver
 from orchestrator.settings import Settings, read_settings
@@ -86,6 +86,7 @@ async def parts(settings: Settings, roles: frozenset[str]) -> AsyncIterator[Part
             workshop=workshop,
             clock=clock,
             limits=Limits(upload_bytes=settings.upload_bytes),
+            address=settings.address,
         )
         work = DbosWork(
             settings.url if settings.on_postgres else settings.data,

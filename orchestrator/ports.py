@@ -23,10 +23,11 @@ from orchestrator.domain.job import Artifact, Job, JobState
 from orchestrator.domain.ledger import Balance, Entry
 from orchestrator.domain.machine import Activity, Machine
 from orchestrator.domain.member import ApiToken, Entitlement, Member, Session
-from orchestrator.domain.presence import Presence
-from orchestrator.domain.process import Process, Turn
+from orchestrator.domain.presence import Kiosk, Override, Presence, Reading
+from orchestrator.domain.process import CutProcess, Making, Process, Turn
 from orchestrator.domain.quote import Estimate, Quote
 from orchestrator.domain.run import Cause, Run
+from orchestrator.domain.sheet import SheetMaterial
 from orchestrator.domain.tariff import Bill, Tariff
 from orchestrator.domain.usage import Usage
 
@@ -117,6 +118,24 @@ class Unit(Protocol):
     async def put_machine(self, machine: Machine, connection: Mapping[str, Json], event: Event) -> None: ...
     async def connection(self, machine_id: UUID) -> Mapping[str, Json]: ...
     async def change_machine(self, before: Machine, after: Machine, event: Event) -> Machine: ...
+
+    # people at machines
+    async def add_kiosk(self, kiosk: Kiosk, event: Event) -> None: ...
+    async def kiosk(self, kiosk_id: UUID) -> Kiosk | None: ...
+    async def kiosks(self, machine_id: UUID | None = None) -> Sequence[Kiosk]: ...
+    async def revoke_kiosk(self, kiosk_id: UUID, at: datetime, event: Event) -> bool: ...
+    async def kiosk_told(self, kiosk_id: UUID, at_ms: int) -> bool: ...
+    async def add_presence(self, presence: Presence, event: Event) -> None: ...
+    async def presence_for(self, run_id: UUID) -> Presence | None: ...
+    async def use_presence(self, presence_id: UUID, at: datetime) -> bool: ...
+    async def beat(self, presence_id: UUID, at: datetime) -> bool: ...
+    async def put_reading(self, reading: Reading) -> None: ...
+    async def readings(self, machine_id: UUID) -> Sequence[Reading]: ...
+    async def add_override(self, override: Override, event: Event) -> None: ...
+    async def confirm_override(
+        self, override_id: UUID, member_id: UUID, at: datetime, event: Event
+    ) -> bool: ...
+    async def overrides(self, machine_id: UUID, since: datetime) -> Sequence[Override]: ...
 
     # money
     async def post(self, entry: Entry, at: datetime, event: Event) -> bool: ...
@@ -222,6 +241,14 @@ SliceProgress = Callable[[int, str], Awaitable[None]]
 """Told how far slicing is, in thousandths that never fall, and what the slicer says it does. What it raises ends it."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class CutPlan:
+    svg: (
+        bytes  # rebuilt from our own lines: nothing of the member's file is in it but coordinates and colours
+    )
+    simulation: Json  # `bed_mm`, `seconds`, `operations`, and `moves` as [x, y, seconds, operation or -1]
+
+
 class Workshop(Protocol):
     """Everything that opens a member's file; all of it in a sandbox. A file that cannot be made raises
     Rejected."""
@@ -229,10 +256,10 @@ class Workshop(Protocol):
     async def analyse(self, path: Path, name: str) -> Analysis: ...
 
     async def estimate(
-        self, path: Path, name: str, profile: str, process: Process, quantity: int
+        self, path: Path, name: str, profile: str, process: Making, quantity: int
     ) -> Estimate: ...
 
-    async def advise(self, path: Path, name: str, profile: str, process: Process) -> Advice:
+    async def advise(self, path: Path, name: str, profile: str, process: Making) -> Advice:
         """What may go wrong as chosen, and how the part would better lie; slower than a price, a second or so."""
 
     async def preview(self, path: Path, name: str, turn: Turn) -> Path:
@@ -249,12 +276,18 @@ class Workshop(Protocol):
         path: Path,
         name: str,
         profile: str,
-        process: Process,
+        process: Making,
         quantity: int,
         into: Path,
         progress: SliceProgress | None = None,
     ) -> Sliced:
         """Raises Rejected with the slicer's own words, Unavailable when the slicer is missing or died."""
+
+    def materials(self, profile: str) -> Sequence[SheetMaterial]:
+        """The sheets that a laser or vinyl cutter knows, those that it must never be given among them."""
+
+    async def plan(self, path: Path, name: str, profile: str, process: CutProcess, quantity: int) -> CutPlan:
+        """What the page of a drawing shows: a clean picture of its lines, and the cut as it will go."""
 
 
 # --- drivers ------------------------------------------------------------------------------------

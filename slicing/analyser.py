@@ -65,11 +65,18 @@ class Analyser:
     """
 
     def __init__(
-        self, sandbox: Sandbox | None = None, *, limits: Limits = MESH, idle_seconds: float = IDLE_SECONDS
+        self,
+        sandbox: Sandbox | None = None,
+        *,
+        limits: Limits = MESH,
+        idle_seconds: float = IDLE_SECONDS,
+        crew: str = "models",
     ) -> None:
+        """`crew` is what the warm child has loaded beforehand: `models` or `drawings`; each knows only its tasks."""
         self._sandbox = sandbox or Sandbox()
         self._limits = limits
         self._idle_seconds = idle_seconds
+        self._crew = crew
         self._zygote: _Zygote | None = None
         self._starting = asyncio.Lock()
 
@@ -91,7 +98,7 @@ class Analyser:
 
     async def analyse(self, path: Path, filename: str) -> MeshAnalysis:
         """What the geometry is. `filename` is the sender's name: a hint about its kind, never opened."""
-        return MeshAnalysis.from_json((await self._ask("study", path, filename=filename))["analysis"])
+        return MeshAnalysis.from_json((await self.ask("study", path, filename=filename))["analysis"])
 
     async def estimate(
         self, path: Path, profile: PrintProfile, quantity: int, filename: str = ""
@@ -108,7 +115,7 @@ class Analyser:
         placement: Placement = AS_DRAWN,
     ) -> Study:
         """Both at once, with one reading of the file, as the part will lie on the bed."""
-        raw = await self._ask(
+        raw = await self.ask(
             "study",
             path,
             filename=filename,
@@ -125,14 +132,14 @@ class Analyser:
         self, path: Path, filename: str, out: Path, placement: Placement = AS_DRAWN
     ) -> MeshAnalysis:
         """Write the mesh as a binary STL of ours to `out` (corner at the origin, mm) and say what it is."""
-        raw = await self._ask("to_stl", path, filename=filename, placement=asdict(placement), out=out)
+        raw = await self.ask("to_stl", path, filename=filename, placement=asdict(placement), out=out)
         return MeshAnalysis.from_json(raw["analysis"])
 
     async def printability(
         self, path: Path, filename: str, profile: PrintProfile, placement: Placement = AS_DRAWN
     ) -> tuple[tuple[MeshWarning, ...], Mapping[str, Any] | None]:
         """What may go wrong as the part will lie, under this profile; and the plain form of an OrientationAdvice."""
-        raw = await self._ask(
+        raw = await self.ask(
             "printability", path, filename=filename, placement=asdict(placement), keys=dict(profile.keys)
         )
         return tuple(MeshWarning.from_json(warning) for warning in raw["warnings"]), raw["turn"]
@@ -147,7 +154,7 @@ class Analyser:
     ) -> None:
         """Write a square PNG of the part to `out`; under a profile, what may go wrong is ringed."""
         keys = dict(profile.keys) if profile else None
-        await self._ask(
+        await self.ask(
             "draw",
             path,
             filename=filename,
@@ -159,7 +166,7 @@ class Analyser:
 
     async def read_gcode(self, path: Path, milligrams_per_mm: float, limits: Limits = SLICE) -> GcodeReport:
         """Figures and consumption curve of a file our slicer wrote. Raises NotOurGcode if it is not whole."""
-        raw = await self._ask("read_gcode", path, milligrams_per_mm=milligrams_per_mm, limits=limits)
+        raw = await self.ask("read_gcode", path, milligrams_per_mm=milligrams_per_mm, limits=limits)
         if "not_whole" in raw:
             raise NotOurGcode(str(raw["not_whole"]))
         return GcodeReport.from_json(raw["gcode"])
@@ -168,12 +175,12 @@ class Analyser:
         self, path: Path, profile: PrintProfile, limits: Limits = SLICE
     ) -> tuple[Violation, ...]:
         """What in a sliced file the machine of this profile must not run, at most twenty lines; () for a good one."""
-        raw = await self._ask("check_gcode", path, keys=dict(profile.keys), limits=limits)
+        raw = await self.ask("check_gcode", path, keys=dict(profile.keys), limits=limits)
         return tuple(Violation.from_json(found) for found in raw["violations"])
 
     async def overview(self, path: Path) -> Overview:
         """Where the layers of a sliced file begin, and what they draw. Raises NotOurGcode if it cannot be read."""
-        raw = await self._ask("overview", path, limits=SLICE)
+        raw = await self.ask("overview", path, limits=SLICE)
         if "not_whole" in raw:
             raise NotOurGcode(str(raw["not_whole"]))
         view = rectangle(raw["view_mm"]) if raw["view_mm"] else None
@@ -191,7 +198,7 @@ class Analyser:
         """Write one layer of a sliced file as SVG to `out`: the bytes from a layer's first to the next one's (or the
         file's end), seen as far as `layers.layer_svg` says. Raises NotOurGcode if they cannot be read.
         """
-        raw = await self._ask(
+        raw = await self.ask(
             "layer",
             path,
             first_byte=first_byte,
@@ -207,9 +214,9 @@ class Analyser:
         """What a fork sees from inside: `network` must be False under bubblewrap. For the doctor and the
         tests.
         """
-        return await self._ask("self_test", Path(os.devnull), what=what)
+        return await self.ask("self_test", Path(os.devnull), what=what)
 
-    async def _ask(
+    async def ask(
         self,
         task: str,
         path: Path,
@@ -312,7 +319,7 @@ class Analyser:
         return zygote
 
     def _command(self) -> list[str]:
-        python = [sys.executable, "-m", "slicing.zygote", str(self._idle_seconds)]
+        python = [sys.executable, "-m", "slicing.zygote", str(self._idle_seconds), self._crew]
         if self._sandbox.backend == "rlimits":
             return python
         return [*bubblewrap(python_paths(), self._environment()), "--", *python]

@@ -55,7 +55,8 @@ class FileRefused(Exception):
             words.en.format(**params),
             seen,
             words.remedy_en,
-            message_fr=words.fr.format(**params),
+            # A word that is another in French travels beside the English one, as `name` and `name_fr`.
+            message_fr=words.fr.format(**{n: params.get(f"{n}_fr", value) for n, value in params.items()}),
             remedy_fr=words.remedy_fr,
             params=params,
         )

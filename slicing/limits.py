@@ -45,6 +45,7 @@ class Limits:
 
 
 MESH = Limits(address_space_bytes=2048 * MIB, cpu_seconds=30, wall_seconds=60.0)
+DRAWING = Limits(address_space_bytes=2048 * MIB, cpu_seconds=30, wall_seconds=45.0)
 SLICE = Limits(address_space_bytes=4096 * MIB, cpu_seconds=240, wall_seconds=300.0)
 
 

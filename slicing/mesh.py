@@ -23,6 +23,7 @@ from slicing.runs import joined
 
 F64 = NDArray[np.float64]
 
+DRAWN = frozenset({"svg", "dxf"})
 TINY_MM = 2.0
 HOLES_MAX = 20
 INCH_MM, METRE_MM = 25.4, 1000.0
@@ -51,6 +52,8 @@ def load(fd: int, filename: str, placement: Placement = AS_DRAWN) -> Loaded:
     if size > FILE_BYTES_MAX:
         raise refused("file.too_large", bytes=size, limit=FILE_BYTES_MAX)
     kind = sniff.kind_of(os.pread(fd, sniff.HEAD_BYTES, 0), size, filename)
+    if kind in DRAWN:
+        raise refused("file.type_mismatch", found=kind.upper())
     triangles, notes = _read(kind, fd, size)
     return analyse(placement.of(triangles), kind.split("-")[0], size, notes)
 

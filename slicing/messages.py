@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from slicing.results import MeshWarning
-from slicing.vector import words_cut, words_drawing
+from slicing.vector import words_beam, words_cut, words_drawing, words_dxf
 from slicing.words import Words
 
 _EXPORT_EN = "Export the model again from your design program and drop the new file."
@@ -25,6 +25,8 @@ REFUSALS: Mapping[str, Words] = MappingProxyType(
     {
         **words_drawing.REFUSALS,
         **words_cut.REFUSALS,
+        **words_beam.REFUSALS,
+        **words_dxf.REFUSALS,
         "file.empty": Words(
             en="The file is empty: it holds 0 bytes.",
             fr="Le fichier est vide : il contient 0 octet.",
@@ -217,6 +219,8 @@ WARNINGS: Mapping[str, Words] = MappingProxyType(
     {
         **words_drawing.WARNINGS,
         **words_cut.WARNINGS,
+        **words_beam.WARNINGS,
+        **words_dxf.WARNINGS,
         "mesh.units?": Words(
             en="The part measures only {x} x {y} x {z} mm. Was it drawn in {unit_name}? It would then measure "
             "{bx} x {by} x {bz} mm.",

@@ -29,14 +29,21 @@ _KNOWN: tuple[tuple[bytes, str], ...] = (
 _GCODE_LINE = re.compile(
     rb"^\s*(?:N\d+\s+)?[GMT]\d{1,4}\b(?:\s+[A-Z]-?[\d.]*)*\s*(?:\*\d+)?\s*(?:;.*)?$", re.IGNORECASE
 )
+_SVG_TAG = re.compile(rb"<(?:[a-z_][\w.-]*:)?svg[\s>/]")
+_DXF_BINARY = b"AutoCAD Binary DXF\r\n\x1a\x00"
+_DXF_TEXT = re.compile(rb"(?:\s*999\s*\r?\n[^\n]*\n)*\s*0\s*\r?\nSECTION\s*\r?\n\s*2\s*\r?\n")
+_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 _OBJ_LINE = re.compile(rb"^(?:v|vn|vt|vp|f|o|g|s|l|usemtl|mtllib)(?:\s|$)")
 _PRINTABLE = frozenset(range(0x20, 0x7F)) | {9, 10, 13}
 
 
 def kind_of(head: bytes, size: int, filename: str) -> str:
-    """`stl-binary`, `stl-ascii`, `3mf` or `obj`, from the first bytes and the length. Raises FileRefused."""
+    """`stl-binary`, `stl-ascii`, `3mf`, `obj`, `svg` or `dxf`, from the first bytes and the length. Raises
+    FileRefused."""
     if size == 0:
         raise refused("file.empty")
+    if drawn := _drawing(head, filename):
+        return drawn
     if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
         return "3mf"
     if _is_exact_binary_stl(head, size):
@@ -51,6 +58,22 @@ def kind_of(head: bytes, size: int, filename: str) -> str:
     if size < 84 or filename.lower().rsplit(".", 1)[-1] != "stl":
         raise refused("file.type_mismatch", found="unknown binary data")
     return "stl-binary"
+
+
+def _drawing(head: bytes, filename: str) -> str:
+    """`svg` or `dxf`; empty for anything else. A page of the web may hold an SVG, and is none."""
+    named = filename.lower().rsplit(".", 1)[-1]
+    if head.startswith(_DXF_BINARY):
+        return "dxf"
+    if head.startswith((b"\x1f\x8b", *_UTF_16)):
+        return "svg" if named in {"svg", "svgz"} else ""
+    lowered = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if not lowered.startswith(b"<"):
+        return "dxf" if _DXF_TEXT.match(head) or (named == "dxf" and not _looks_binary(head)) else ""
+    if lowered.startswith((b"<!doctype html", b"<html", b"<head", b"<body")):
+        return ""
+    xml = lowered.startswith((b"<?xml", b"<!--", b"<!doctype"))
+    return "svg" if _SVG_TAG.search(lowered) or (xml and named == "svg") else ""
 
 
 def _is_exact_binary_stl(head: bytes, size: int) -> bool:

@@ -10,8 +10,11 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Self
 
+from slicing.vector.words_beam import RULES as BEAM_RULES
+
 RULES: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
+        **BEAM_RULES,
         "command.unknown": (
             "a command this machine's profile does not use",
             "une commande étrangère au profil",

@@ -5,37 +5,41 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from tempfile import NamedTemporaryFile, TemporaryDirectory
 from uuid import uuid4
 
 from orchestrator.domain.advice import Advice, TurnAdvice
 from orchestrator.domain.errors import Fault, Misconfigured, NotFound, Rejected, Unavailable
-from orchestrator.domain.file import Analysis, FileKind, Severity, Warning
+from orchestrator.domain.file import Analysis, FileKind
 from orchestrator.domain.job import Artifact
-from orchestrator.domain.process import Process, Turn
+from orchestrator.domain.process import CutProcess, Making, Process, Turn
 from orchestrator.domain.quote import Confidence, Estimate, EstimateSource, Spread
-from orchestrator.ports import Sliced, SliceProgress
-from slicing.analyser import Analyser
+from orchestrator.domain.sheet import SheetMaterial
+from orchestrator.ports import CutPlan, Sliced, SliceProgress
+from slicing.analyser import PREVIEW_PX, Analyser
 from slicing.cache import SliceCache
+from slicing.cutting import Another, CuttingRoom
 from slicing.faults import FileRefused, SlicerUnavailable
 from slicing.limits import SLICE, Limits
 from slicing.placement import Placement
 from slicing.plate import check_fit
 from slicing.profile import Choice, OverrideRefused, PrintProfile, Shelf, UnknownProfile
 from slicing.report import Curve, NotOurGcode
-from slicing.results import MeshAnalysis, MeshWarning, Overview, PrintEstimate
+from slicing.results import MeshAnalysis, Overview, PrintEstimate
 from slicing.sandbox import Sandbox
 from slicing.slicer import SliceResult
 from slicing.slicers import DEFAULT, SLICERS
+from slicing.wording import warning
 
 CURVE_POINTS_MAX = 256
 """A job's row carries its curve; between so many points, straight lines bill to well under a gram."""
+DRAWN = frozenset({"SVG", "DXF"})
+"""What the reader of models calls a file that the other one reads."""
 OVERVIEWS_MAX = 32
 """Sliced files whose layers are remembered, because somebody is leafing through them."""
-
-SEVERITIES = {"note": Severity.INFO, "warning": Severity.WARNING, "question": Severity.QUESTION}
 
 
 class SandboxedWorkshop:
@@ -49,6 +53,7 @@ class SandboxedWorkshop:
         self._sandbox = Sandbox(concurrency=2)
         self._analyser = Analyser(self._sandbox)
         self._shelf = Shelf.of(data / "profiles" if data else None)
+        self._cutting = CuttingRoom(self._sandbox, data / "profiles" if data else None)
         self._own = TemporaryDirectory(prefix="etabli-")
         self._overviews: dict[str, Overview] = {}
         self._pictures = (data or Path(self._own.name)) / "pictures"
@@ -75,6 +80,7 @@ class SandboxedWorkshop:
 
     async def close(self) -> None:
         await self._analyser.close()
+        await self._cutting.close()
         self._own.cleanup()
 
     async def slicer_version(self) -> str:
@@ -85,17 +91,27 @@ class SandboxedWorkshop:
             return ""
 
     async def analyse(self, path: Path, name: str) -> Analysis:
+        """Whoever reads files like its name looks first; what it is, its content says."""
         try:
-            return _analysis(await self._analyser.analyse(path, name))
+            if _is_drawing(name):
+                with suppress(Another):
+                    return await self._cutting.analyse(path, name)
+                return _analysis(await self._analyser.analyse(path, name))
+            try:
+                return _analysis(await self._analyser.analyse(path, name))
+            except FileRefused as no:
+                if no.code != "file.type_mismatch" or no.params.get("found") not in DRAWN:
+                    raise
+                return await self._cutting.analyse(path, name)
         except FileRefused as no:
             raise _rejected(no) from no
         except SlicerUnavailable as gone:
             raise _unavailable(gone) from gone
 
-    async def estimate(
-        self, path: Path, name: str, profile: str, process: Process, quantity: int
-    ) -> Estimate:
+    async def estimate(self, path: Path, name: str, profile: str, process: Making, quantity: int) -> Estimate:
         try:
+            if isinstance(process, CutProcess):
+                return await self._cutting.estimate(path, name, profile, process, quantity)
             keys = _profile(profile, process, self._shelf)
             study = await self._analyser.study(path, name, keys, quantity, _placement(process))
             check_fit(study.analysis.size_mm, keys, quantity)
@@ -105,8 +121,10 @@ class SandboxedWorkshop:
         except SlicerUnavailable as gone:
             raise _unavailable(gone) from gone
 
-    async def advise(self, path: Path, name: str, profile: str, process: Process) -> Advice:
+    async def advise(self, path: Path, name: str, profile: str, process: Making) -> Advice:
         try:
+            if isinstance(process, CutProcess):
+                return await self._cutting.advise(path, name, profile, process)
             keys = _profile(profile, process, self._shelf)
             warnings, turn = await self._analyser.printability(path, name, keys, _placement(process))
         except FileRefused as no:
@@ -114,7 +132,7 @@ class SandboxedWorkshop:
         except SlicerUnavailable as gone:
             raise _unavailable(gone) from gone
         better = TurnAdvice(**{**turn, "turn": Turn(turn["turn"])}) if turn else None
-        return Advice(warnings=tuple(_warning(w) for w in warnings), turn=better)
+        return Advice(warnings=tuple(warning(w) for w in warnings), turn=better)
 
     async def preview(self, path: Path, name: str, turn: Turn) -> Path:
         """`path` names the file by its content (Files.path), so its picture can be kept under the same name."""
@@ -124,6 +142,17 @@ class SandboxedWorkshop:
         keys, placement = _profile(profile, process, self._shelf), _placement(process)
         mark = hashlib.sha256(f"{keys.digest} {placement}".encode()).hexdigest()[:16]
         return await self._drawn(path, name, placement, keys, mark)
+
+    def materials(self, profile: str) -> Sequence[SheetMaterial]:
+        return self._cutting.sheets(profile)
+
+    async def plan(self, path: Path, name: str, profile: str, process: CutProcess, quantity: int) -> CutPlan:
+        try:
+            return await self._cutting.plan(path, name, profile, process, quantity)
+        except FileRefused as no:
+            raise _rejected(no) from no
+        except SlicerUnavailable as gone:
+            raise _unavailable(gone) from gone
 
     def forget_pictures(self, known: frozenset[str]) -> None:
         """Remove the pictures of files that nobody names any more."""
@@ -140,7 +169,7 @@ class SandboxedWorkshop:
         self._pictures.mkdir(parents=True, exist_ok=True)
         part = kept.with_name(f"{uuid4().hex}.part")
         try:
-            await self._analyser.draw(path, name, part, placement, profile)
+            await self._draw(path, name, part, placement, profile)
             part.replace(kept)
             return kept
         except FileRefused as no:
@@ -149,6 +178,20 @@ class SandboxedWorkshop:
             raise _unavailable(gone) from gone
         finally:
             part.unlink(missing_ok=True)
+
+    async def _draw(
+        self, path: Path, name: str, out: Path, placement: Placement, profile: PrintProfile | None
+    ) -> None:
+        if _is_drawing(name):
+            with suppress(Another):
+                await self._cutting.draw(path, name, out, PREVIEW_PX)
+                return
+        try:
+            await self._analyser.draw(path, name, out, placement, profile)
+        except FileRefused as no:
+            if no.code != "file.type_mismatch" or no.params.get("found") not in DRAWN:
+                raise
+            await self._cutting.draw(path, name, out, PREVIEW_PX)
 
     async def layer(self, path: Path, profile: str, number: int) -> bytes:
         """`path` names the file by its content, so what is known of it stays true."""
@@ -179,12 +222,14 @@ class SandboxedWorkshop:
         path: Path,
         name: str,
         profile: str,
-        process: Process,
+        process: Making,
         quantity: int,
         into: Path,
         progress: SliceProgress | None = None,
     ) -> Sliced:
         try:
+            if isinstance(process, CutProcess):
+                return await self._cutting.prepare(path, name, profile, process, quantity, into)
             keys = _profile(profile, process, self._shelf)
             result = await self._slicer.slice(path, keys, quantity, into, name, _placement(process), progress)
         except FileRefused as no:
@@ -192,6 +237,10 @@ class SandboxedWorkshop:
         except SlicerUnavailable as gone:
             raise _unavailable(gone) from gone
         return Sliced(path=result.gcode_path, artifact=_artifact(result, profile, process))
+
+
+def _is_drawing(name: str) -> bool:
+    return name.lower().endswith((".svg", ".svgz", ".dxf"))
 
 
 def _profile(profile: str, process: Process, shelf: Shelf) -> PrintProfile:
@@ -250,18 +299,7 @@ def _analysis(mesh: MeshAnalysis) -> Analysis:
         area_mm2=mesh.area_mm2,
         watertight=mesh.watertight,
         bodies=mesh.bodies,
-        warnings=tuple(_warning(w) for w in mesh.warnings),
-    )
-
-
-def _warning(w: MeshWarning) -> Warning:
-    return Warning(
-        rule=w.code,
-        severity=SEVERITIES[w.severity],
-        texts={"en": w.text_en, "fr": w.text_fr},
-        remedies={"en": w.remedy_en, "fr": w.remedy_fr} if w.remedy_en else {},
-        places=w.place,
-        params=dict(w.params),
+        warnings=tuple(warning(w) for w in mesh.warnings),
     )
 
 

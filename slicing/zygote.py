@@ -19,11 +19,13 @@ import select
 import signal
 import socket
 import sys
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from slicing.faults import FileRefused, refused
 from slicing.limits import RESULT_BYTES_MAX
 
+Task = Callable[[Mapping[str, Any], list[int]], dict[str, Any]]
 REQUEST_BYTES_MAX = 64 * 1024
 STATUS_MARK = "\n#status "
 _DESCRIPTORS_MAX = 3
@@ -139,9 +141,7 @@ def _answer(request: dict[str, Any], descriptors: list[int]) -> bytes:
 
 
 def _work(request: dict[str, Any], descriptors: list[int]) -> dict[str, Any]:
-    from slicing.tasks import TASKS
-
-    return TASKS[request["task"]](request, descriptors[1:])
+    return _tasks[request["task"]](request, descriptors[1:])
 
 
 def _refusal(fault: FileRefused) -> bytes:
@@ -159,7 +159,25 @@ def _write(descriptor: int, data: bytes) -> None:
         data = data[os.write(descriptor, data) :]
 
 
-def _warm() -> None:
+_tasks: Mapping[str, Task] = {}
+"""Of the crew that this child was started as."""
+
+
+def _warm(crew: str) -> None:
+    global _tasks
+    _tasks = _drawings() if crew == "drawings" else _models()
+    gc.collect()
+    gc.freeze()
+
+
+def _drawings() -> Mapping[str, Task]:
+    from slicing.vector import svgusvg, tasks
+
+    svgusvg.warm()
+    return tasks.TASKS
+
+
+def _models() -> Mapping[str, Task]:
     """Import and run everything once, so that a fork finds it hot; then freeze, so that its pages stay
     shared.
     """
@@ -169,16 +187,14 @@ def _warm() -> None:
 
     corners = np.array([[0, 0, 0], [9, 0, 0], [0, 9, 0], [0, 0, 9]], dtype=np.float64)
     solid = corners[np.array([[0, 2, 1], [0, 1, 3], [1, 2, 3], [0, 3, 2]])]
-    assert tasks.TASKS
     loaded = mesh.analyse(solid, "stl", 284)
     estimate.estimate_print(loaded.triangles, profile.PrintProfile.resolve("mk3s", supports=True).keys)
-    gc.collect()
-    gc.freeze()
+    return tasks.TASKS
 
 
 def main() -> None:
     control = socket.socket(fileno=0)
-    _warm()
+    _warm(sys.argv[2] if len(sys.argv) > 2 else "models")
     control.send(b"ready")
     serve(control, float(sys.argv[1]))
 

@@ -16,8 +16,9 @@ from orchestrator.ports import Remembered
 from web.bodies import read_json
 from web.errors import field_faults
 from web.keys import LAB
+from web.kiosk import prove
 from web.security import current
-from web.typed import Answer, Call, Route, Signature, signature_of
+from web.typed import AT_MACHINE, Answer, Call, Route, Signature, signature_of
 
 KEY_CHARACTERS_MAX = 200
 
@@ -27,6 +28,8 @@ def adapted(route: Route) -> Handler:
     signature = signature_of(route.handler)
 
     async def handler(request: web.Request) -> web.StreamResponse:
+        if route.permission is AT_MACHINE:
+            await prove(request)
         given = await _given(request, route, signature)
         if route.idempotency and (key := _key_of(request)):
             return await _once(request, route, given, key)

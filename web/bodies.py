@@ -16,7 +16,7 @@ from aiohttp import web
 
 from orchestrator.domain.errors import Rejected, TooLarge
 from web.errors import BadRequest, TooSlow, UnsupportedMedia
-from web.keys import SETTINGS
+from web.keys import RAW, SETTINGS
 
 READ_BYTES = 256 * 1024
 JSON_BYTES_MAX = 64 * 1024
@@ -67,16 +67,23 @@ class Paced:
         self._window_bytes, self._waited_seconds = 0, 0.0
 
 
+async def read_raw(request: web.Request) -> bytes:
+    """The body of a call, whole; read once and kept with the request. Raises TooLarge, TooSlow, Rejected."""
+    if RAW not in request:
+        paced = Paced(request, limit_bytes=JSON_BYTES_MAX)
+        parts: list[bytes] = []
+        while chunk := await paced.read():
+            parts.append(chunk)
+        request[RAW] = b"".join(parts)
+    return request[RAW]
+
+
 async def read_json(request: web.Request) -> tuple[bytes, Any]:
     """The body as it came and as it reads; `(b"", None)` for an empty one.
 
     Raises UnsupportedMedia, TooLarge, TooSlow, BadRequest.
     """
-    paced = Paced(request, limit_bytes=JSON_BYTES_MAX)
-    parts: list[bytes] = []
-    while chunk := await paced.read():
-        parts.append(chunk)
-    raw = b"".join(parts)
+    raw = await read_raw(request)
     if not raw:
         return raw, None
     if request.content_type != "application/json" or (request.charset or "utf-8").lower() != "utf-8":

@@ -135,6 +135,23 @@ FRENCH: Mapping[str, str] = {
     "fields": "Certains champs ne vont pas.",
     "state": "Ce n’est pas possible dans l’état actuel.",
     "bed.in_use": "Un travail est en cours sur cette machine ; son plateau ne peut pas encore être libre.",
+    "laser.remote_start": "Une telle machine ne se libère que sur l’appareil placé à côté d’elle.",
+    "release.refused": "Le travail ne peut pas être libéré maintenant.",
+    "kiosk.none": "Seul un appareil placé à la machine peut dire cela.",
+    "kiosk.unknown": "Cet appareil n’est pas, ou plus, enregistré.",
+    "kiosk.signature": "La signature n’est pas celle de cet appareil.",
+    "kiosk.clock": "L’horloge de l’appareil n’est pas à l’heure.",
+    "kiosk.replay": "Cela a déjà été dit.",
+    "kiosk.elsewhere": "Cet appareil se trouve à une autre machine.",
+    "kiosk.key": "Ce n’est pas la clé d’un tel appareil.",
+    "kiosk.too_many": "Cette machine a déjà assez d’appareils ; révoquez-en un d’abord.",
+    "override.two_people": "Une seconde personne doit le confirmer.",
+    "override.reason": "Dites pourquoi on se passe du capteur.",
+    "override.condition": "Cette machine n’a pas ce capteur.",
+    "no_training": "Seule une personne formée à cette machine peut le faire.",
+    "quote.process": "Ce fichier ne se fabrique pas ainsi.",
+    "quote.machine_class": "Le lab n’a pas de machine de cette classe.",
+    "laser.check": "Le fichier préparé n’a pas passé notre propre contrôle ; l’équipe est prévenue.",
     "internal": "Quelque chose s’est mal passé chez nous ; c’est noté.",
 }
 """Sentence per code; a fault's own text goes before it."""
@@ -258,23 +275,28 @@ FIELD_WORDS: Mapping[str, Words] = {
 }
 
 
-def field_faults(error: ValidationError) -> Rejected:
-    """Every field that a model refuses, at once."""
+TAG = "as:"
+"""Begins the name of one shape of several that a field may have; no part of the field's own name."""
+
+
+def field_faults(error: ValidationError, within: str = "") -> Rejected:
+    """Every field that a model refuses, at once; `within` names the field that the model is."""
     details = error.errors(include_url=False, include_context=True)
-    faults = tuple(_field_fault(one) for one in details[:50])
+    faults = tuple(_field_fault(one, within) for one in details[:50])
     return Rejected("Some fields are not as they must be.", code="fields", faults=faults)
 
 
-def _field_fault(one: ErrorDetails) -> Fault:
+def _field_fault(one: ErrorDetails, within: str) -> Fault:
     words = FIELD_WORDS.get(one["type"], Words(rule="field.value", en=one["msg"], fr=one["msg"]))
     filled = {k: str(v) for k, v in one.get("ctx", {}).items()}
     en, fr = words.en, words.fr
     for name, value in filled.items():
         en, fr = en.replace(f"{{{name}}}", value), fr.replace(f"{{{name}}}", value)
     missing = one["type"] == "missing"
+    where = [part for part in (within, *one["loc"]) if part and not str(part).startswith(TAG)]
     return Fault(
         rule=words.rule,
-        where=".".join(str(part)[:SEEN_CHARACTERS_MAX] for part in one["loc"]),
+        where=".".join(str(part)[:SEEN_CHARACTERS_MAX] for part in where),
         seen="" if missing or "password" in one["loc"] else _seen(one["input"]),
         remedy=en,
         texts={"remedy_fr": fr, "en": en, "fr": fr},

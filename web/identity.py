@@ -171,6 +171,10 @@ class Doorman:
         """A new session. Raises Unauthenticated with one text, after one time, whatever was wrong; TooMany
         after too many failures; Rejected for an impossible password; Unavailable when too many sign in at
         once."""
+        return await self._open(await self.known(email, password, peer))
+
+    async def known(self, email: str, password: str, peer: str) -> Member:
+        """Whose address and password these are. Raises as `sign_in`; opens no session."""
         address = normal_email(email)
         _refuse_odd(address, password)
         keys = _keys_of(address, peer)
@@ -181,7 +185,7 @@ class Doorman:
         if member is None or not known or not right:
             await self._count_failure(keys)
             raise Unauthenticated("This address and this password do not go together.", code="credentials")
-        return await self._open(member)
+        return member
 
     async def sign_out(self, secret: str) -> None:
         """The session is over at once, everywhere."""

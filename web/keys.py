@@ -11,6 +11,7 @@ from uuid import UUID
 
 from aiohttp import web
 
+from orchestrator.domain.presence import Kiosk
 from orchestrator.flow.lab import Lab
 from web.errors import Problem
 from web.identity import Caller, Doorman
@@ -38,3 +39,5 @@ UPLOADS: web.AppKey[Counter[UUID]] = web.AppKey("uploads")  # uploads in progres
 CALLER = web.RequestKey("caller", Caller)  # absent: nobody we know
 NONCE = web.RequestKey("nonce", str)  # of this answer's Content-Security-Policy, for <script nonce=…>
 INCIDENT = web.RequestKey("incident", str)  # names this request in the log
+RAW = web.RequestKey("raw", bytes)  # the body of a call, once it has been read
+KIOSK = web.RequestKey("kiosk", Kiosk)  # the device at a machine that has proven itself

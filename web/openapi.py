@@ -13,7 +13,8 @@ from pydantic.json_schema import models_json_schema
 from orchestrator.domain.member import Permission
 from web.errors import Problem
 from web.keys import OPENAPI
-from web.typed import PUBLIC, Route, Signature, signature_of
+from web.kiosk import PROOF_HEADERS
+from web.typed import AT_MACHINE, PUBLIC, Route, Signature, signature_of
 
 REF = "#/components/schemas/{model}"
 UPLOAD = {
@@ -74,7 +75,7 @@ def _operation(route: Route, signature: Signature, schemas: dict[str, Any]) -> d
         "parameters": _parameters(route, signature),
         "responses": _responses(route, signature, schemas),
     }
-    if route.permission is not PUBLIC:
+    if route.permission not in {PUBLIC, AT_MACHINE}:
         scope = route.permission.value if isinstance(route.permission, Permission) else "signed in"
         operation["security"] = [{"token": []}, {"session": []}]
         operation["description"] = f"Needs: {scope}."
@@ -84,6 +85,11 @@ def _operation(route: Route, signature: Signature, schemas: dict[str, Any]) -> d
 
 def _parameters(route: Route, signature: Signature) -> list[dict[str, Any]]:
     made = [*_of(signature.params, "path"), *_of(signature.query, "query")]
+    if route.permission is AT_MACHINE:
+        made += [
+            {"name": name, "in": "header", "required": True, "schema": {"type": "string", "maxLength": 200}}
+            for name in PROOF_HEADERS
+        ]
     if route.idempotency:
         schema = {"type": "string", "maxLength": 200}
         made.append({"name": "Idempotency-Key", "in": "header", "required": False, "schema": schema})

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from orchestrator.domain.member import Permission
 from web import health
-from web.api import files, fleet, jobs, learned, people
+from web.api import files, fleet, jobs, kiosks, learned, people
 from web.openapi import served as openapi_document
 from web.pages.rows import PAGES
 from web.sse import stream
-from web.typed import PUBLIC, SIGNED_IN, Needs, PageRoute, Route
+from web.typed import AT_MACHINE, PUBLIC, SIGNED_IN, Needs, PageRoute, Route
 
 V1 = "/api/v1"
 
@@ -25,6 +25,18 @@ def _post(path: str, handler: object, permission: Needs, summary: str) -> Route:
 
 def _get(path: str, handler: object, permission: Needs, summary: str) -> Route:
     return Route(method="GET", path=f"{V1}{path}", handler=handler, permission=permission, summary=summary)  # type: ignore[arg-type]
+
+
+def _here(method: str, name: str, handler: object, summary: str, status: int = 200) -> Route:
+    """What only the device at the machine may ask, by its signature."""
+    return Route(
+        method=method,
+        path=f"{V1}/machines/{{id}}/{name}",
+        handler=handler,  # type: ignore[arg-type]
+        permission=AT_MACHINE,
+        summary=summary,
+        status=status,
+    )
 
 
 API: tuple[Route, ...] = (
@@ -50,7 +62,7 @@ API: tuple[Route, ...] = (
         path=f"{V1}/files",
         handler=files.upload,
         permission=Permission.SUBMIT,
-        summary="Upload a model (STL, 3MF, OBJ) in the field `file`; it is on disk when 201 is answered",
+        summary="Upload a model or a drawing in the field `file`; it is on disk when 201 is answered",
         status=201,
         upload=True,
     ),
@@ -86,6 +98,21 @@ API: tuple[Route, ...] = (
         files.advice,
         Permission.READ,
         "What may go wrong as chosen, and how the part would better lie",
+    ),
+    _get("/quotes/{id}/cut", files.cut_plan, Permission.READ, "A drawing's cut as quoted, move by move"),
+    Route(
+        method="GET",
+        path=f"{V1}/quotes/{{id}}/drawing.svg",
+        handler=files.cut_drawing,
+        permission=Permission.READ,
+        summary="A drawing's lines as quoted, each by what becomes of it",
+        media_type="image/svg+xml",
+    ),
+    _get(
+        "/materials",
+        files.materials,
+        Permission.READ,
+        "The sheets of a cutter, and what it must never be given",
     ),
     Route(
         method="POST",
@@ -134,6 +161,39 @@ API: tuple[Route, ...] = (
     _post("/machines/{id}/resume", fleet.resume, Permission.OPERATE, "Let it take work again"),
     _post("/machines/{id}/maintenance", fleet.maintenance, Permission.OPERATE, "Into or out of maintenance"),
     _post("/machines/{id}/material", fleet.material, Permission.OPERATE, "Say what is loaded"),
+    Route(
+        method="POST",
+        path=f"{V1}/kiosks",
+        handler=kiosks.enrol,
+        permission=Permission.OPERATE,
+        summary="Let a device that stands at a machine speak for it; it keeps its private key",
+        status=201,
+    ),
+    _get("/kiosks", kiosks.kiosks, Permission.OPERATE, "Devices at machines"),
+    Route(
+        method="POST",
+        path=f"{V1}/kiosks/{{id}}/revoke",
+        handler=kiosks.revoke,
+        permission=Permission.OPERATE,
+        summary="A device speaks for its machine no more",
+        status=204,
+    ),
+    _here("GET", "kiosk", kiosks.at_machine, "What the device at a machine shows"),
+    _here(
+        "POST", "release", kiosks.release_run, "A person at the machine releases a staged run, or a held one"
+    ),
+    _here("POST", "heartbeat", kiosks.heartbeat, "The person is still there"),
+    _here("POST", "readings", kiosks.readings, "What the sensors at the machine say", 204),
+    _here("POST", "clear-here", kiosks.clear_here, "A trained person at the machine: its bed is clear"),
+    _here("POST", "close", kiosks.close_here, "How a run ended, where the machine itself does not tell"),
+    _here("POST", "judge", kiosks.judge_here, "The person who released a run says how it came out"),
+    _post(
+        "/machines/{id}/override",
+        kiosks.override,
+        Permission.OPERATE,
+        "Do without a sensor for an hour: one asks, another confirms",
+    ),
+    _post("/runs/{id}/judge", kiosks.judge, Permission.SUBMIT, "Say how an ended run came out"),
     _post("/runs/{id}/decide", fleet.decide, Permission.OPERATE, "Say what became of an unclear run"),
     _get(
         "/calibrations",

@@ -13,7 +13,7 @@ from orchestrator.domain.event import Event
 from orchestrator.domain.member import Member
 from orchestrator.flow import report
 from orchestrator.flow.lab import Lab
-from web.api.shapes import moment
+from web.api.moments import moment
 from web.errors import TooMany
 from web.identity import Caller
 from web.keys import CLOSING, DOORMAN, LAB, SETTINGS, STREAMS

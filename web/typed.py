@@ -26,10 +26,12 @@ class Door(Enum):
 
     PUBLIC = "public"  # anybody
     SIGNED_IN = "signed_in"  # any member or program that we know
+    AT_MACHINE = "at_machine"  # only a device that stands at the machine {id}, which proves it by a signature
 
 
 PUBLIC = Door.PUBLIC
 SIGNED_IN = Door.SIGNED_IN
+AT_MACHINE = Door.AT_MACHINE
 Needs = Permission | Door
 
 

@@ -7,10 +7,11 @@ Machines: none of metal. Settings (all optional):
 - `default_seconds`: how long a file prints that does not say so itself, default 600
 - `pace`: how many of its seconds a second of the file takes, default 1; 1.08 is a machine 8 % slower than its slicer
 - `warm_up_seconds`: how long it heats before each print, beyond what the file says, default 0
-- `attended`: a laser's person is always there; only for demonstrations
+- `panel`: a laser that is started at its own panel, and refuses every start of ours
 - `reading_seconds`: while it prints it is read at most this often, default 1
 - `state_path`: a small file in which the machine outlives us; after our crash its print has gone on
 
 What it cannot do: it opens no wire, moves nothing, measures no filament, and believes a file's own
-`; estimated printing time`. A laser refuses every start unless a person's presence is simulated.
+`; estimated printing time`. A laser starts only with a presence, and holds by itself
+once nobody says any more that somebody is there.
 """

@@ -96,10 +96,10 @@ class SimulatedDriver:
             await self._answer()
         except MachineUnreachable as lost:
             return Unknown(words=lost.detail)
-        return await self.machine.start(remote_name)
+        return await self.machine.start(remote_name, presence)
 
     def attend(self) -> None:
-        """Nobody need be there."""
+        self.machine.attend()
 
     async def revoke(self, remote_name: str) -> bool:
         await self._answer()

@@ -29,6 +29,7 @@ HOT_CELSIUS = {"nozzle": 215.0, "bed": 60.0}
 class StoredFile:
     size_bytes: int
     seconds: int  # of the machine, from its first move to its last
+    beam_seconds: int = 0  # of those, with the laser on
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +45,7 @@ class Print:
     fails_at: float | None = None  # share of the print at which it jams
     says_done_at: float | None = None  # share at which it claims to have finished
     by_hand: bool = False
+    beam_seconds: int = 0  # of the whole file
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +59,7 @@ class Past:
     position_bytes: int
     machine_seconds: int
     words: str = ""
+    beam_seconds: int | None = None  # None: a machine without a beam
 
     def ended(self) -> Ended:
         return Ended(
@@ -64,6 +67,7 @@ class Past:
             outcome=self.outcome,
             position_bytes=self.position_bytes,
             machine_seconds=self.machine_seconds,
+            beam_seconds=self.beam_seconds,
             words=self.words,
         )
 
@@ -149,6 +153,7 @@ def end(job: Print, at: datetime, outcome: Outcome, speed: float, words: str = "
         position_bytes=round(job.size_bytes * share(job, seconds)),
         machine_seconds=round(seconds),
         words=words,
+        beam_seconds=round(job.beam_seconds * share(job, seconds)) if job.beam_seconds else None,
     )
 
 
@@ -163,6 +168,11 @@ def settle(memory: Memory, now: datetime, speed: float) -> Memory:
     return replace(
         memory, current=None, past=(*memory.past, end(job, over, outcome, speed, words))[-LOG_MAX:]
     )
+
+
+def hold(job: Print, at: datetime, speed: float) -> Print:
+    """The print as it stands once the machine held at `at`; one that is paused already stays as it was."""
+    return replace(job, played_seconds=played(job, at, speed), plays_since=None)
 
 
 def next_phase_seconds(job: Print, now: datetime, speed: float) -> float | None:
@@ -193,6 +203,7 @@ _PRUSA = re.compile(
     rb"; estimated printing time \(normal mode\) = (?:(\d+)d ?)?(?:(\d+)h ?)?(?:(\d+)m ?)?(?:(\d+)s)?"
 )
 _CURA = re.compile(rb";TIME:(\d+)")
+_BEAM = re.compile(rb"; beam seconds = (\d+)")
 
 
 def gcode_seconds(text: bytes) -> int | None:
@@ -205,12 +216,19 @@ def gcode_seconds(text: bytes) -> int | None:
     return None
 
 
+def beam_seconds(text: bytes) -> int:
+    """What a laser's file says of its beam; 0 where it says nothing."""
+    found = _BEAM.search(text)
+    return int(found[1]) if found else 0
+
+
 # --- JSON ----------------------------------------------------------------------------------------
 
 
 def to_json(memory: Memory) -> dict[str, Json]:
     files: dict[str, Json] = {
-        name: {"size_bytes": file.size_bytes, "seconds": file.seconds} for name, file in memory.files.items()
+        name: {"size_bytes": file.size_bytes, "seconds": file.seconds, "beam_seconds": file.beam_seconds}
+        for name, file in memory.files.items()
     }
     return {
         "since": memory.since.isoformat(),
@@ -235,6 +253,7 @@ def _print_to_json(job: Print) -> Json:
         "fails_at": job.fails_at,
         "says_done_at": job.says_done_at,
         "by_hand": job.by_hand,
+        "beam_seconds": job.beam_seconds,
     }
 
 
@@ -247,6 +266,7 @@ def _past_to_json(past: Past) -> Json:
         "position_bytes": past.position_bytes,
         "machine_seconds": past.machine_seconds,
         "words": past.words,
+        "beam_seconds": past.beam_seconds,
     }
 
 
@@ -258,7 +278,9 @@ def from_json(body: Json) -> Memory:
         since=seen.instant("since"),
         files={
             name: StoredFile(
-                size_bytes=_Fields(file).whole("size_bytes"), seconds=_Fields(file).whole("seconds")
+                size_bytes=_Fields(file).whole("size_bytes"),
+                seconds=_Fields(file).whole("seconds"),
+                beam_seconds=round(_Fields(file).number("beam_seconds") or 0),
             )
             for name, file in _Fields(seen.get("files")).items()
         },
@@ -287,6 +309,7 @@ def _print_from_json(job: _Fields) -> Print:
         fails_at=job.number("fails_at"),
         says_done_at=job.number("says_done_at"),
         by_hand=job.get("by_hand") is True,
+        beam_seconds=round(job.number("beam_seconds") or 0),
     )
 
 
@@ -299,6 +322,7 @@ def _past_from_json(past: _Fields) -> Past:
         position_bytes=past.whole("position_bytes"),
         machine_seconds=past.whole("machine_seconds"),
         words=past.text("words"),
+        beam_seconds=None if past.get("beam_seconds") is None else past.whole("beam_seconds"),
     )
 
 

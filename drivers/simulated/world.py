@@ -24,9 +24,11 @@ from drivers.simulated.wire import (
     Start,
     StoredFile,
     activity,
+    beam_seconds,
     end,
     from_json,
     gcode_seconds,
+    hold,
     next_phase_seconds,
     played,
     settle,
@@ -37,6 +39,7 @@ from drivers.simulated.wire import (
 from orchestrator.domain.errors import Conflict, MachineUnreachable, Misconfigured, Rejected
 from orchestrator.domain.event import Json
 from orchestrator.domain.machine import Activity, Kind
+from orchestrator.domain.presence import HEARTBEAT_LOST_SECONDS, Presence
 from orchestrator.ports import (
     Accepted,
     Clock,
@@ -66,7 +69,7 @@ class Settings:
     default_seconds: int = 600
     pace: float = 1.0
     warm_up_seconds: float = 0.0
-    attended: bool = False
+    panel: bool = False
     state_path: Path | None = None
     reading_seconds: float = 1.0
 
@@ -93,7 +96,7 @@ class Settings:
             default_seconds=round(_positive(connection, "default_seconds", 600)) or 1,
             pace=_positive(connection, "pace", 1.0),
             warm_up_seconds=_positive(connection, "warm_up_seconds", 0.0),
-            attended=connection.get("attended") is True,
+            panel=connection.get("panel") is True,
             state_path=Path(state_path) if state_path else None,
         )
 
@@ -125,6 +128,7 @@ class Troubles:
     says_done_at: float | None = None  # claims to have finished there
     goes_backwards: bool = False  # every other reading tells a smaller position
     hangs: bool = False  # no call is answered
+    extractor_off: bool = False  # of a laser
 
 
 NO_TROUBLES = Troubles()
@@ -138,7 +142,8 @@ class SimulatedMachine:
         self.troubles = NO_TROUBLES
         self._clock = clock
         self._gone: tuple[datetime, datetime] | None = None  # from, until: no link
-        self._attended_until: datetime | None = _FOREVER if settings.attended else None
+        self._attended_until = clock.now()  # a laser that we feed stops by itself once nobody is there
+        self._lid_open = False
         self._bells: set[asyncio.Event] = set()
         self._readings = 0
         self._memory = self._load()
@@ -177,9 +182,20 @@ class SimulatedMachine:
     def cancel_by_hand(self) -> None:
         self._end_now(Outcome.CANCELLED, "Cancelled at the panel.")
 
-    def attend(self, seconds: float = 60) -> None:
-        """A person stands at the machine for so long."""
-        self._attended_until = self._clock.now() + timedelta(seconds=seconds)
+    def press_start(self, name: str) -> None:
+        """Somebody presses the machine's own start on a file that was put there. Raises Conflict while it works."""
+        if self._settled().current is not None or name not in self._memory.files:
+            raise Conflict("The machine is working, or has no such file.")
+        self._begin(name, NO_TROUBLES)
+
+    def open_lid(self) -> None:
+        """The machine's own interlock holds it, whoever watches."""
+        self._lid_open = True
+        self._hold_at(self._clock.now())
+
+    def close_lid(self) -> None:
+        self._lid_open = False
+        self._ring()
 
     # --- the physical truth, for judges -----------------------------------------------------------
 
@@ -229,7 +245,10 @@ class SimulatedMachine:
         job, now, speed = self._settled().current, self._clock.now(), self.settings.speed
         if job is None or now < job.begins_at:
             return Observation(
-                activity=Activity.IDLE, message=self._last_words(), temperatures=self._celsius(None)
+                activity=Activity.IDLE,
+                message=self._last_words(),
+                temperatures=self._celsius(None),
+                conditions=self._conditions(),
             )
         seconds = played(job, now, speed)
         done = share(job, seconds)
@@ -245,12 +264,14 @@ class SimulatedMachine:
             machine_seconds=int(seconds),
             message="printing by hand" if job.by_hand else "",
             temperatures=self._celsius(job),
+            beam_seconds=round(job.beam_seconds * done, 1) if job.beam_seconds else None,
+            conditions=self._conditions(),
         )
 
     def stage(self, path: Path, name: str) -> StoredFile:
         """Raises Rejected while the machine works on that very file."""
         memory = self._settled()
-        file = StoredFile(size_bytes=path.stat().st_size, seconds=self._seconds(path))
+        file = self._measured(path)
         if memory.files.get(name) == file:
             return file
         if memory.current is not None and memory.current.name == name:
@@ -260,12 +281,18 @@ class SimulatedMachine:
         self._changed()
         return file
 
-    async def start(self, name: str) -> StartAnswer:
+    def attend(self) -> None:
+        """Somebody is there, and for a moment longer."""
+        self._settled()
+        self._attended_until = self._clock.now() + timedelta(seconds=HEARTBEAT_LOST_SECONDS)
+
+    async def start(self, name: str, presence: Presence | None = None) -> StartAnswer:
         troubles = self.troubles
         if troubles.answers_500:
             return Unknown(words="The machine answered with an error of its own (500).")
-        if refusal := self._refusal(name):
+        if refusal := self._refusal(name, presence):
             return Refused(words=refusal)
+        self.attend()
         if troubles.never_starts:
             self._note_start(name, obeyed=False)
             return Accepted()
@@ -275,15 +302,20 @@ class SimulatedMachine:
             return Unknown(words="The machine did not answer the start in time.")
         return Accepted()
 
-    def _refusal(self, name: str) -> str:
+    def _refusal(self, name: str, presence: Presence | None) -> str:
         memory = self._settled()
         if memory.current is not None:
             return f"The machine is working on {memory.current.name}."
         if name not in memory.files:
             return f"The machine has no file {name}."
-        if self.settings.kind is Kind.LASER and not self._attended():
+        return self._unattended(presence) if self.settings.kind is Kind.LASER else ""
+
+    def _unattended(self, presence: Presence | None) -> str:
+        if self.settings.panel:
+            return "This laser is started at its own panel."
+        if presence is None or presence.expires_at <= self._clock.now():
             return "A laser starts only while a person stands at it."
-        return ""
+        return "The lid is open." if self._lid_open else ""
 
     def revoke(self, name: str) -> bool:
         """Delete the file; a start that has not begun yet goes with it."""
@@ -306,6 +338,8 @@ class SimulatedMachine:
             self._end_now(Outcome.CANCELLED, "")
             return
         now = self._clock.now()
+        if action is Control.RESUME and self._is_fed() and (self._lid_open or now >= self._attended_until):
+            raise Rejected("A laser goes on only while a person stands at it, with its lid closed.")
         seconds = played(job, now, self.settings.speed)
         since = None if action is Control.PAUSE else now
         self._memory = replace(self._memory, current=replace(job, played_seconds=seconds, plays_since=since))
@@ -344,6 +378,8 @@ class SimulatedMachine:
         waits = [] if job is None else [next_phase_seconds(job, now, self.settings.speed)]
         if waits and waits[0] is not None and job is not None and now >= job.begins_at:
             waits.append(every_seconds)
+        if job is not None and job.plays_since is not None and self._is_fed():
+            waits.append(max(0.0, (self._attended_until - now).total_seconds()) + 2e-6)
         if self._gone is not None and now < self._gone[0]:
             waits.append((self._gone[0] - now).total_seconds())
         return min((wait for wait in waits if wait is not None), default=None)
@@ -355,8 +391,23 @@ class SimulatedMachine:
 
     # --- inside -----------------------------------------------------------------------------------
 
+    def _is_fed(self) -> bool:
+        """A laser to which we stream: without us it stands still."""
+        return self.settings.kind is Kind.LASER and not self.settings.panel
+
+    def _hold_at(self, at: datetime) -> None:
+        memory = settle(self._memory, at, self.settings.speed)
+        if memory.current is not None and memory.current.plays_since is not None:
+            memory = replace(memory, current=hold(memory.current, at, self.settings.speed))
+        if memory is not self._memory:
+            self._memory = memory
+            self._changed()
+
     def _settled(self) -> Memory:
-        settled = settle(self._memory, self._clock.now(), self.settings.speed)
+        now = self._clock.now()
+        if self._is_fed() and now >= self._attended_until:
+            self._hold_at(self._attended_until)
+        settled = settle(self._memory, now, self.settings.speed)
         if settled is not self._memory:
             self._memory = settled
             self._changed()
@@ -374,6 +425,7 @@ class SimulatedMachine:
             fails_at=troubles.jams_at,
             says_done_at=troubles.says_done_at,
             by_hand=by_hand,
+            beam_seconds=file.beam_seconds if self.settings.kind is Kind.LASER else 0,
         )
         if troubles.vanishes_at is not None:
             lost_at = begins_at + timedelta(seconds=troubles.vanishes_at * file.seconds / speed)
@@ -393,9 +445,6 @@ class SimulatedMachine:
             self._memory = replace(memory, current=None, past=(*memory.past, over)[-LOG_MAX:])
             self._changed()
 
-    def _attended(self) -> bool:
-        return self._attended_until is not None and self._clock.now() < self._attended_until
-
     def _last_words(self) -> str:
         past = self._memory.past
         return past[-1].words if past and past[-1].outcome is Outcome.FAILED else ""
@@ -405,7 +454,12 @@ class SimulatedMachine:
             return {}
         return temperatures(job, self._clock.now(), self.settings.speed)
 
-    def _seconds(self, path: Path) -> int:
+    def _conditions(self) -> dict[str, bool]:
+        if self.settings.kind is not Kind.LASER:
+            return {}
+        return {"lid": not self._lid_open, "extractor": not self.troubles.extractor_off}
+
+    def _measured(self, path: Path) -> StoredFile:
         """The duration that the file itself states, in its first or last bytes, or the machine's default; at the
         machine's own pace."""
         with path.open("rb") as file:
@@ -413,7 +467,11 @@ class SimulatedMachine:
             file.seek(max(0, path.stat().st_size - _EDGE_BYTES))
             tail = file.read(_EDGE_BYTES)
         stated = gcode_seconds(head) or gcode_seconds(tail) or self.settings.default_seconds
-        return round(stated * self.settings.pace + self.settings.warm_up_seconds)
+        return StoredFile(
+            size_bytes=path.stat().st_size,
+            seconds=round(stated * self.settings.pace + self.settings.warm_up_seconds),
+            beam_seconds=round(beam_seconds(head) * self.settings.pace),
+        )
 
     def _changed(self) -> None:
         self._save()

@@ -17,7 +17,7 @@ from statistics import fmean, median
 from uuid import UUID
 
 from orchestrator.domain.job import Artifact, Job
-from orchestrator.domain.quote import Estimate, EstimateSource, Quote, Spread
+from orchestrator.domain.quote import Cutting, Estimate, EstimateSource, Quote, Spread
 from orchestrator.domain.run import Run, RunState
 from orchestrator.domain.usage import Quality, Source, Usage
 
@@ -140,6 +140,20 @@ def calibrated(estimate: Estimate, known: Calibration | None) -> Estimate:
         calibration=known.name,
         raw_print_seconds=estimate.print_seconds,
         raw_filament_milligrams=estimate.filament_milligrams,
+        cutting=_paced(estimate.cutting, known, sliced=sliced) if estimate.cutting else None,
+    )
+
+
+def _paced(cutting: Cutting, known: Calibration, *, sliced: bool) -> Cutting:
+    """A machine that moves slower keeps its beam on for longer; what it loses before each run costs no beam."""
+    if cutting.beam_seconds is None:
+        return cutting
+
+    def beam(seconds: int) -> int:
+        return round(seconds * known.time_scale_ppm / PPM)
+
+    return replace(
+        cutting, beam_seconds=_spread(cutting.beam_seconds, beam, known.time_spread_bp, sliced=sliced)
     )
 
 

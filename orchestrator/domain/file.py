@@ -16,6 +16,12 @@ class FileKind(StrEnum):
     STL = "stl"
     THREE_MF = "3mf"
     OBJ = "obj"
+    SVG = "svg"
+    DXF = "dxf"
+
+
+DRAWINGS = frozenset({FileKind.SVG, FileKind.DXF})
+"""Cut, not printed."""
 
 
 class Severity(StrEnum):
@@ -37,8 +43,35 @@ class Warning:
 
 
 @dataclass(frozen=True, kw_only=True)
+class DrawnGroup:
+    """All of a drawing that is painted alike on one layer: what one operation is chosen for."""
+
+    key: str  # `stroke:#ff0000`, `fill:#000000`, `picture`; with `@layer` behind it on a named one
+    paint: str  # `stroke`, `fill` or `picture`
+    colour: str  # `#rrggbb`; empty for pictures
+    layer: str
+    count: int
+    length_mm: float
+    closed: bool
+    from_text: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drawing:
+    """What only drawings have."""
+
+    groups: tuple[DrawnGroup, ...]
+    unit: str  # how its numbers were read: `physical`, `96dpi`, `mm`, …
+    source: str  # the program it comes from, where it says so
+
+    @property
+    def length_mm(self) -> float:
+        return sum(group.length_mm for group in self.groups if group.paint == "stroke")
+
+
+@dataclass(frozen=True, kw_only=True)
 class Analysis:
-    """What the geometry is. Lengths in mm, after the file's own unit was applied."""
+    """What the geometry is. Lengths in mm, after the file's own unit was applied. A drawing has no volume, and z 0."""
 
     kind: FileKind
     triangles: int
@@ -48,6 +81,7 @@ class Analysis:
     watertight: bool
     bodies: int | None = None  # None: not counted
     warnings: tuple[Warning, ...] = ()
+    drawing: Drawing | None = None  # None: a model
 
 
 @dataclass(frozen=True, kw_only=True)

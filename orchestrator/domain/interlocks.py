@@ -1,49 +1,81 @@
-"""The last question before a start is sent, asked again inside the transaction that commits to it.
+"""The last question before a start is sent, asked again inside the transaction that commits to it; and, while a machine
+that needs a person runs, what makes it hold.
 
-Independent of the scheduler: whatever chose this machine, nothing starts past these. It is not a safety
-system; firmware, interlock switches and people are.
+Independent of the scheduler: whatever chose this machine, nothing starts past these. Whatever is not known to be good
+is bad. It is not a safety system; firmware, interlock switches and people are.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
 
-from orchestrator.domain.machine import Bed, Kind, Link, Machine
+from orchestrator.domain.machine import Bed, Link, Machine, needs_release
 from orchestrator.domain.matching import Refusal, Until
+from orchestrator.domain.presence import (
+    CHECKLIST,
+    CONDITION_SECONDS_MAX,
+    HEARTBEAT_LOST_SECONDS,
+    Kiosk,
+    Override,
+    Presence,
+    Reading,
+    ReleasePolicy,
+)
 from orchestrator.domain.run import Run, RunState
 
-Interlock = Callable[[Machine, Run], Refusal | None]
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """All that a start is judged by, read in the transaction that would commit to it."""
+
+    machine: Machine
+    run: Run
+    now: datetime
+    hold_stands: bool  # the job's maximum price is set aside
+    artifact_sha256: str = ""  # of the file that is staged
+    presence: Presence | None = None
+    kiosk: Kiosk | None = None  # of the presence
+    may_release: bool = False  # the person is the job's owner, or staff
+    trained: bool = False  # and may use this machine's class, by an entitlement that has not run out
+    readings: Mapping[str, Reading] = field(default_factory=dict)
+    overrides: Sequence[Override] = ()
 
 
-def _bed(machine: Machine, _run: Run) -> Refusal | None:
-    if machine.bed is Bed.CLEAR:
-        return None
-    return Refusal(
-        rule="bed", reason="The bed is not confirmed clear.", until=Until.PERSON, seen=machine.bed.value
-    )
+Interlock = Callable[[Facts], Refusal | None]
 
 
-def _person(machine: Machine, _run: Run) -> Refusal | None:
-    """A laser, and any attended machine, is started by a person at it; there is no presence to check yet,
-    so: never."""
-    if machine.kind is Kind.PRINTER and not machine.abilities.attended:
-        return None
-    return Refusal(rule="attended", reason="Only a person at the machine starts it.", until=Until.PERSON)
-
-
-def _state(_machine: Machine, run: Run) -> Refusal | None:
-    if run.state is RunState.STAGED:
-        return None
-    return Refusal(rule="state", reason="The run is not staged.", until=Until.NEVER, seen=run.state.value)
-
-
-def _machine(machine: Machine, run: Run) -> Refusal | None:
-    if run.machine_id == machine.id:
+def _machine(facts: Facts) -> Refusal | None:
+    if facts.run.machine_id == facts.machine.id:
         return None
     return Refusal(rule="identity", reason="The run belongs to another machine.", until=Until.NEVER)
 
 
-def _kept(machine: Machine, _run: Run) -> Refusal | None:
+def _staged(facts: Facts) -> Refusal | None:
+    return _in(facts.run, RunState.STAGED, "The run is not staged.")
+
+
+def _paused(facts: Facts) -> Refusal | None:
+    return _in(facts.run, RunState.PAUSED, "The run is not paused.")
+
+
+def _in(run: Run, state: RunState, reason: str) -> Refusal | None:
+    if run.state is state:
+        return None
+    return Refusal(rule="state", reason=reason, until=Until.NEVER, seen=run.state.value)
+
+
+def _bed(facts: Facts) -> Refusal | None:
+    bed = facts.machine.bed
+    if bed is Bed.CLEAR:
+        return None
+    return Refusal(rule="bed", reason="The bed is not confirmed clear.", until=Until.PERSON, seen=bed.value)
+
+
+def _kept(facts: Facts) -> Refusal | None:
+    machine = facts.machine
     if not machine.maintenance and not machine.held:
         return None
     return Refusal(
@@ -51,21 +83,147 @@ def _kept(machine: Machine, _run: Run) -> Refusal | None:
     )
 
 
-def _link(machine: Machine, _run: Run) -> Refusal | None:
-    if machine.link is Link.ONLINE:
+def _link(facts: Facts) -> Refusal | None:
+    link = facts.machine.link
+    if link is Link.ONLINE:
+        return None
+    return Refusal(rule="link", reason="The machine is not online.", until=Until.MACHINE, seen=link.value)
+
+
+def _hold(facts: Facts) -> Refusal | None:
+    if facts.hold_stands:
+        return None
+    return Refusal(rule="hold", reason="The job's maximum price is not set aside.", until=Until.PERSON)
+
+
+def _policy(facts: Facts) -> Refusal | None:
+    if not needs_release(facts.machine) or facts.machine.abilities.release is not ReleasePolicy.NONE:
         return None
     return Refusal(
-        rule="link", reason="The machine is not online.", until=Until.MACHINE, seen=machine.link.value
+        rule="attended", reason="Nobody has said how a person starts this machine.", until=Until.PERSON
     )
 
 
-INTERLOCKS: tuple[Interlock, ...] = (_machine, _state, _bed, _person, _kept, _link)
+def _presence(facts: Facts) -> Refusal | None:
+    """Somebody stands there: now, for this run, for this very file, at this machine; said once, by its own device."""
+    if not needs_release(facts.machine):
+        return None
+    presence = facts.presence
+    if presence is None:
+        return _nobody("Only a person at the machine starts it.")
+    if presence.run_id != facts.run.id or presence.machine_id != facts.machine.id:
+        return _nobody("The release was given for something else.")
+    if not facts.artifact_sha256 or presence.artifact_sha256 != facts.artifact_sha256:
+        return _nobody("The release was given for another file than the one that is staged.")
+    if presence.used_at is not None:
+        return _nobody("The release has served already.")
+    if not presence.issued_at <= facts.now < presence.expires_at:
+        return _nobody("The release has run out.")
+    if not _stands_here(facts.kiosk, presence):
+        return _nobody("The release does not come from a device that stands at this machine.")
+    if missing := [point for point in CHECKLIST if point not in presence.checklist]:
+        return _nobody(f"Not confirmed: {', '.join(missing)}.")
+    return None
 
 
-def check(machine: Machine, run: Run, hold_stands: bool) -> tuple[Refusal, ...]:
+def _stands_here(kiosk: Kiosk | None, presence: Presence) -> bool:
+    return (
+        kiosk is not None
+        and kiosk.id == presence.kiosk_id
+        and kiosk.machine_id == presence.machine_id
+        and kiosk.revoked_at is None
+    )
+
+
+def _nobody(reason: str) -> Refusal:
+    return Refusal(rule="presence", reason=reason, until=Until.PERSON)
+
+
+def _person(facts: Facts) -> Refusal | None:
+    """No role skips the training."""
+    if not needs_release(facts.machine):
+        return None
+    if not facts.may_release:
+        return Refusal(
+            rule="release_person", reason="Only whose job it is, or staff, releases it.", until=Until.PERSON
+        )
+    if not facts.trained:
+        return Refusal(
+            rule="no_training",
+            reason=f"Who releases it has no training for {facts.machine.machine_class} on record.",
+            until=Until.PERSON,
+            needed=facts.machine.machine_class,
+        )
+    return None
+
+
+def _conditions(facts: Facts) -> Refusal | None:
+    bad = bad_conditions(facts.machine, facts.readings, facts.overrides, facts.now)
+    return bad[0] if bad else None
+
+
+START: tuple[Interlock, ...] = (
+    _machine,
+    _staged,
+    _bed,
+    _policy,
+    _presence,
+    _person,
+    _conditions,
+    _kept,
+    _link,
+    _hold,
+)
+GO_ON: tuple[Interlock, ...] = (_machine, _paused, _policy, _presence, _person, _conditions, _kept, _link)
+"""After a hold of a machine that needs a person: asked again, by a person who stands there again."""
+
+
+def check(facts: Facts) -> tuple[Refusal, ...]:
     """Every interlock that forbids this start; an empty tuple means it may be sent, once."""
-    noes = tuple(no for interlock in INTERLOCKS if (no := interlock(machine, run)) is not None)
-    return noes if hold_stands else (*noes, _NO_HOLD)
+    return tuple(no for interlock in START if (no := interlock(facts)) is not None)
 
 
-_NO_HOLD = Refusal(rule="hold", reason="The job's maximum price is not set aside.", until=Until.PERSON)
+def check_going_on(facts: Facts) -> tuple[Refusal, ...]:
+    """Every interlock that forbids a machine that needs a person to go on after a hold."""
+    return tuple(no for interlock in GO_ON if (no := interlock(facts)) is not None)
+
+
+def must_hold(
+    machine: Machine,
+    readings: Mapping[str, Reading],
+    overrides: Sequence[Override],
+    now: datetime,
+    heartbeat_age_seconds: float | None,
+) -> tuple[Refusal, ...]:
+    """Why a machine that is running has to hold now.
+
+    `heartbeat_age_seconds` is how long ago the person's device was last heard (None: never); it counts only where
+    Établi itself streams, since elsewhere the person started the machine with their own hand and stands at it.
+    """
+    reasons = list(bad_conditions(machine, readings, overrides, now))
+    streams = machine.abilities.release is ReleasePolicy.KIOSK_START
+    if streams and not (heartbeat_age_seconds is not None and heartbeat_age_seconds < HEARTBEAT_LOST_SECONDS):
+        reasons.append(_nobody("The person at the machine was not heard of any more."))
+    return tuple(reasons)
+
+
+def bad_conditions(
+    machine: Machine, readings: Mapping[str, Reading], overrides: Sequence[Override], now: datetime
+) -> tuple[Refusal, ...]:
+    """The inputs that must be good and are not, or are not known to be."""
+    without = {one.condition for one in overrides if one.machine_id == machine.id and one.stands(now)}
+    needed = [name for name in machine.abilities.conditions if name not in without]
+    return tuple(_bad(name) for name in needed if not _good(readings.get(name), machine.id, now))
+
+
+def _good(reading: Reading | None, machine_id: UUID, now: datetime) -> bool:
+    """A reading of the future is a clock gone wrong, and as bad as a stale one."""
+    if reading is None or reading.machine_id != machine_id or not reading.good:
+        return False
+    return 0 <= (now - reading.at).total_seconds() <= CONDITION_SECONDS_MAX
+
+
+def _bad(name: str) -> Refusal:
+    return Refusal(
+        rule="condition", reason=f"“{name}” is not known to be as it must.", until=Until.PERSON, needed=name
+    )

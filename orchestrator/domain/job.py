@@ -12,7 +12,7 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from orchestrator.domain.process import Process
+from orchestrator.domain.process import Making
 from orchestrator.domain.states import Table, step
 
 
@@ -94,7 +94,7 @@ class Job:
     account_id: UUID
     quote_id: UUID
     file_id: UUID
-    process: Process
+    process: Making
     quantity: int
     machine_class: str | None  # None: any machine that fits
     state: JobState
@@ -107,6 +107,18 @@ class Job:
     reason: str = ""  # why it is where it is, when that is not plain from the state
     failed_runs: int = 0
     cancel_requested: bool = False  # the member asked while a Run had it; the supervisor carries it out
+
+
+@dataclass(frozen=True, kw_only=True)
+class CutArtifact:
+    """What a prepared file for a laser or vinyl cutter has beside. Its release is bound to the file's sha256."""
+
+    extension: str  # `.gcode`, `.rd`, `.plt`, `.svg`
+    beam_seconds: int | None  # None: a knife
+    cut_millimetres: int
+    sheet_mm2: int
+    sheet_material: str
+    toolpath_sha256: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,6 +138,7 @@ class Artifact:
     ]  # (byte offset, filament in micrometres, planned seconds) so far, ascending; older ones lack the seconds
     slicer: str
     layers: int = 0  # 0: sliced before they were counted
+    cut: CutArtifact | None = None  # None: printed
 
     def milligrams_at(self, position_bytes: int) -> int:
         """Filament used when the machine had read `position_bytes` of the file; linear between the curve's

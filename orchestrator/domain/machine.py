@@ -11,6 +11,7 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
+from orchestrator.domain.presence import ReleasePolicy
 from orchestrator.domain.process import Material
 
 
@@ -75,6 +76,11 @@ class Abilities:
     profile: str = ""  # our slicer profile for this model; an artifact made for another never fits
     can_pause: bool = True
     attended: bool = False  # only ever started by a person there
+    release: ReleasePolicy = ReleasePolicy.NONE  # how that person starts it
+    tells_end: bool = (
+        True  # False: only a person knows when it is done, as with a folder that another program reads
+    )
+    conditions: tuple[str, ...] = ()  # inputs that must be good all the while: `lid`, `extractor`
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +101,15 @@ class Machine:
     maintenance: bool = False
     note: str = ""  # the machine's own last words worth showing
     seen_at: datetime | None = None
+
+
+def needs_release(machine: Machine) -> bool:
+    """Is it a machine that only a person at it may start? A laser or a knife always is, whatever its row says."""
+    return (
+        machine.kind is not Kind.PRINTER
+        or machine.abilities.attended
+        or machine.abilities.release is not ReleasePolicy.NONE
+    )
 
 
 def holds(room_mm: tuple[int, int, int], part_mm: tuple[float, float, float]) -> bool:

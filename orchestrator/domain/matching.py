@@ -12,7 +12,9 @@ from enum import StrEnum
 from uuid import UUID
 
 from orchestrator.domain.job import Job
-from orchestrator.domain.machine import WORKING, Activity, Bed, Link, Machine, holds
+from orchestrator.domain.machine import WORKING, Activity, Bed, Link, Machine, holds, needs_release
+from orchestrator.domain.presence import ReleasePolicy
+from orchestrator.domain.process import CutProcess
 
 
 class Until(StrEnum):
@@ -108,16 +110,20 @@ def _entitlement(c: Candidate, s: Station) -> Refusal | None:
 
 
 def _attended(s: Station) -> Refusal | None:
-    if not s.machine.abilities.attended:
+    """Without a way to be released at the machine, an attended one is never given anything: fail closed."""
+    if not needs_release(s.machine) or s.machine.abilities.release is not ReleasePolicy.NONE:
         return None
     return Refusal(
         rule="attended",
-        reason="This machine is started by a person who stands at it.",
+        reason="This machine is started by a person who stands at it, and nobody has said how.",
         until=Until.PERSON,
     )
 
 
 def _material(c: Candidate, s: Station) -> Refusal | None:
+    """What is loaded; a sheet is laid in by the member, for whose material the file was made."""
+    if isinstance(c.job.process, CutProcess):
+        return None
     wanted = c.job.process.material
     if s.machine.material == wanted:
         return None

@@ -7,7 +7,9 @@ interest never.
 
 from __future__ import annotations
 
-from orchestrator.domain.job import Artifact
+from dataclasses import replace
+
+from orchestrator.domain.job import Artifact, CutArtifact
 from orchestrator.domain.tariff import Tariff, price, total
 from orchestrator.domain.units import Money
 from orchestrator.domain.usage import Quality, Source, Usage
@@ -21,21 +23,47 @@ def meter(
     filament_millimetres: float | None,
     position_bytes: int | None,
     observed_seconds: int | None,
+    beam_seconds: float | None = None,
+    progress_permille: int = 0,
 ) -> Usage:
     """Usage of one run.
 
     `machine_seconds` and `filament_millimetres` are the machine's own counts (None where it has none);
     `position_bytes` the furthest point of the file it was seen at; `observed_seconds` our own clock between
-    the first and the last sight of it running (None: never seen).
+    the first and the last sight of it running (None: never seen); `beam_seconds` the machine's own count of laser
+    on; `progress_permille` how far it was seen to come.
     """
     seconds, seconds_source, gap = _seconds(artifact, finished, machine_seconds, observed_seconds)
     milligrams, filament_source = _filament(artifact, finished, filament_millimetres, position_bytes)
-    return Usage(
+    usage = Usage(
         machine_seconds=seconds,
         filament_milligrams=milligrams,
         seconds_source=seconds_source,
         filament_source=filament_source,
         quality=Quality.GAP_FILLED if gap else Quality.MEASURED,
+    )
+    if artifact.cut is None:
+        return usage
+    done = 1000 if finished else progress_permille
+    return _cut(usage, artifact.cut, done, beam_seconds)
+
+
+def _cut(usage: Usage, cut: CutArtifact, done_permille: int, measured: float | None) -> Usage:
+    """The beam's seconds as the machine counted them, else the plan's for as far as it came; the sheet is used up
+    as soon as the beam has touched it."""
+    beam, source = None, Source.NONE
+    if cut.beam_seconds is not None and measured is not None:
+        beam, source = max(0, round(measured)), Source.MACHINE
+    elif cut.beam_seconds is not None:
+        beam, source = cut.beam_seconds * done_permille // 1000, Source.ARTIFACT
+    touched = done_permille > 0 or bool(beam)
+    return replace(
+        usage,
+        beam_seconds=beam,
+        beam_source=source,
+        cut_millimetres=cut.cut_millimetres * done_permille // 1000,
+        sheet_mm2=cut.sheet_mm2 if touched else 0,
+        sheet_material=cut.sheet_material,
     )
 
 

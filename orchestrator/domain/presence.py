@@ -25,6 +25,47 @@ class ReleasePolicy(StrEnum):
     KIOSK_START = "kiosk_start"  # Établi streams while a device at the machine says that the person is there
 
 
+CONDITION_SECONDS_MAX = 10
+"""How old a reading of a sensor may be; an older one counts as bad."""
+OVERRIDE_MINUTES_MAX = 60
+"""How long two people may do without a sensor."""
+CONFIRM_MINUTES_MAX = 10
+"""How long the first of the two waits for the second."""
+CHECKLIST = ("material_in", "extractor_on", "staying")
+"""What the person confirms, each time: the sheet lies in, the extractor runs, I stay until it ends."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """What a sensor or a controller's input last said: `lid`, `extractor`, …"""
+
+    machine_id: UUID
+    name: str
+    good: bool
+    at: datetime
+    source: str  # `controller`, or the kiosk's name
+
+
+@dataclass(frozen=True, kw_only=True)
+class Override:
+    """Two different people do without one sensor for a while. It never stands for a presence."""
+
+    id: UUID
+    machine_id: UUID
+    condition: str
+    reason: str
+    asked_by: UUID
+    asked_at: datetime
+    confirmed_by: UUID | None = None
+    confirmed_at: datetime | None = None
+
+    def stands(self, now: datetime) -> bool:
+        """Confirmed by somebody else than who asked, and not run out."""
+        if self.confirmed_by is None or self.confirmed_at is None or self.confirmed_by == self.asked_by:
+            return False
+        return self.confirmed_at <= now < self.confirmed_at + timedelta(minutes=OVERRIDE_MINUTES_MAX)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Kiosk:
     """A device that stands at one machine and holds a private key that cannot leave it; we keep the public one."""

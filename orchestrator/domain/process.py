@@ -1,5 +1,5 @@
-"""How a thing is to be made: the member's choices, each from a closed set, none of them able to name a file
-or a command."""
+"""How a thing is to be made: the member's choices, each from a closed set or range, none of them able to name a
+file or a command. A Process prints a model, a CutProcess cuts a drawing."""
 
 from __future__ import annotations
 
@@ -64,16 +64,80 @@ class Process:
             raise ValueError(f"{wrong[0].where} cannot be {wrong[0].seen}. {wrong[0].remedy}")
 
 
+class CutKind(StrEnum):
+    """What becomes of the lines of one colour."""
+
+    CUT = "cut"
+    SCORE = "score"
+    ENGRAVE = "engrave"
+    IGNORE = "ignore"
+
+
+VINYL = "vinyl-sticker"
+"""The sheet that a vinyl cutter takes; all others are a laser's."""
+CUT_RANGES: Mapping[str, tuple[int, int]] = MappingProxyType(
+    {"tabs": (0, 20), "scale_percent": (1, 10_000), "rotation_degrees": (0, 270)}
+)
+BED_MM_MAX = 10_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class CutProcess:
+    """How a drawing is to be cut. What is not chosen follows the lab's rules for colours and layers."""
+
+    material: str = "birch-ply-3"  # name of a material preset
+    operations: tuple[tuple[str, CutKind], ...] = ()  # by group key; the others by rule
+    remove_duplicates: bool = True  # a line drawn twice is cut once
+    kerf: bool = True  # parts come out as large as they are drawn
+    tabs: int = 0  # that keep each part in its sheet
+    scale_percent: int = 100
+    rotation_degrees: int = 0  # 0, 90, 180 or 270
+    x_mm: float | None = None  # where the work's lower left corner lies on the bed; None: Établi chooses
+    y_mm: float | None = None
+    sheet_mm: tuple[int, int] | None = None  # None: as large as the bed
+    own_sheet: bool = False  # the member brings it: not billed
+    unit: str = ""  # how the drawing's numbers are to be read, where it does not say; empty: as it says
+
+    def __post_init__(self) -> None:
+        if wrong := cut_faults(self):
+            raise ValueError(f"{wrong[0].where} cannot be {wrong[0].seen}. {wrong[0].remedy}")
+
+
+Making = Process | CutProcess
+
+
+def cut_faults(process: CutProcess) -> tuple[Fault, ...]:
+    """One fault for each choice that no cut can have."""
+    numbers = {name: getattr(process, name) for name in CUT_RANGES}
+    faults = list(_outside(numbers, CUT_RANGES))
+    if not faults and process.rotation_degrees % 90:
+        faults.append(_fault("rotation_degrees", process.rotation_degrees, "0, 90, 180 or 270."))
+    width, depth = process.sheet_mm or (None, None)
+    lengths = {
+        "x_mm": process.x_mm,
+        "y_mm": process.y_mm,
+        "sheet_mm.width": width,
+        "sheet_mm.depth": depth,
+    }
+    for name, mm in lengths.items():
+        if mm is not None and not 0 <= mm <= BED_MM_MAX:
+            faults.append(_fault(name, mm, f"From 0 to {BED_MM_MAX} mm."))
+    return tuple(faults)
+
+
+def _fault(name: str, seen: float, remedy: str) -> Fault:
+    return Fault(rule="field.range", where=f"process.{name}", seen=str(seen), remedy=remedy)
+
+
 def out_of_range(numbers: Mapping[str, int]) -> tuple[Fault, ...]:
     """One fault for each number that a process cannot have."""
+    return _outside(numbers, RANGES)
+
+
+def _outside(numbers: Mapping[str, int], ranges: Mapping[str, tuple[int, int]]) -> tuple[Fault, ...]:
     return tuple(
-        Fault(
-            rule="field.range",
-            where=f"process.{name}",
-            seen=str(numbers[name]),
-            remedy=f"A whole number from {least} to {most}.",
-        )
-        for name, (least, most) in RANGES.items()
+        _fault(name, numbers[name], f"A whole number from {least} to {most}.")
+        for name, (least, most) in ranges.items()
         if not least <= numbers[name] <= most
     )
 

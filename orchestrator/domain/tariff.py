@@ -7,9 +7,10 @@ Every line explains itself, and lines always add up to the total. Rounding happe
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from types import MappingProxyType
 
 from orchestrator.domain.run import MEMBER_PAYS, Cause
 from orchestrator.domain.units import Money, Quantity, Rate, Unit
@@ -19,6 +20,7 @@ from orchestrator.domain.usage import Usage
 class LineKind(StrEnum):
     SETUP = "setup"
     TIME = "time"
+    BEAM = "beam"
     MATERIAL = "material"
     MINIMUM_TOPUP = "minimum_topup"
     CAP_DISCOUNT = "cap_discount"
@@ -35,7 +37,11 @@ class Line:
 
 @dataclass(frozen=True, kw_only=True)
 class Tariff:
-    """One published version. `overrun_bp`: how far, in 1/10 000, a hold exceeds its quote."""
+    """One published version. `overrun_bp`: how far, in 1/10 000, a hold exceeds its quote.
+
+    A laser is paid by `beam` instead of `time` where there is such a rate, and its sheets by `sheets`, each per
+    square metre by the name of the material; what has no row there costs nothing.
+    """
 
     version: int
     name: str
@@ -45,6 +51,11 @@ class Tariff:
     minimum_cents: int
     currency: str = "EUR"
     overrun_bp: int = 1000
+    beam: Rate | None = None
+    sheets: tuple[tuple[str, Rate], ...] = ()
+
+    def sheet(self, material: str) -> Rate | None:
+        return dict(self.sheets).get(material)
 
 
 def tariff_a(version: int = 1) -> Tariff:
@@ -56,7 +67,33 @@ def tariff_a(version: int = 1) -> Tariff:
         time=Rate(cents=200, per=3600, unit=Unit.SECONDS, increment=60),
         material=Rate(cents=5, per=1000, unit=Unit.MILLIGRAMS),
         minimum_cents=200,
+        beam=Rate(cents=30, per=60, unit=Unit.SECONDS),
+        sheets=tuple((name, per_square_metre(cents)) for name, cents in SHEET_CENTS.items()),
     )
+
+
+SHEET_CENTS: Mapping[str, int] = MappingProxyType(
+    {
+        "birch-ply-3": 1600,
+        "poplar-ply-4": 1300,
+        "mdf-3": 1458,
+        "acrylic-clear-3": 3800,
+        "acrylic-dark-3": 3800,
+        "acrylic-clear-6": 7200,
+        "acrylic-dark-6": 7200,
+        "card-3": 500,
+        "greyboard": 400,
+        "paper": 200,
+        "leather-2": 6000,
+        "cotton": 1500,
+        "vinyl-sticker": 900,
+    }
+)
+"""What a square metre costs in tariff A, in cents."""
+
+
+def per_square_metre(cents: int) -> Rate:
+    return Rate(cents=cents, per=1_000_000, unit=Unit.SQUARE_MILLIMETRES)
 
 
 Rule = Callable[[Usage, Tariff, tuple[Line, ...]], Line | None]
@@ -76,12 +113,28 @@ def _setup(_usage: Usage, tariff: Tariff, _lines: tuple[Line, ...]) -> Line | No
 
 
 def _time(usage: Usage, tariff: Tariff, _lines: tuple[Line, ...]) -> Line | None:
+    if usage.beam_seconds is not None and tariff.beam is not None:
+        return None
     return _rated(LineKind.TIME, "Machine time", Quantity.seconds(usage.machine_seconds), tariff.time, tariff)
 
 
 def _material(usage: Usage, tariff: Tariff, _lines: tuple[Line, ...]) -> Line | None:
     quantity = Quantity.milligrams(usage.filament_milligrams)
     return _rated(LineKind.MATERIAL, "Material", quantity, tariff.material, tariff)
+
+
+def _beam(usage: Usage, tariff: Tariff, _lines: tuple[Line, ...]) -> Line | None:
+    if usage.beam_seconds is None or tariff.beam is None:
+        return None
+    return _rated(LineKind.BEAM, "Laser on", Quantity.seconds(usage.beam_seconds), tariff.beam, tariff)
+
+
+def _sheet(usage: Usage, tariff: Tariff, _lines: tuple[Line, ...]) -> Line | None:
+    rate = tariff.sheet(usage.sheet_material)
+    if rate is None:
+        return None
+    quantity = Quantity(value=usage.sheet_mm2, unit=Unit.SQUARE_MILLIMETRES)
+    return _rated(LineKind.MATERIAL, "Sheet", quantity, rate, tariff)
 
 
 def _minimum(_usage: Usage, tariff: Tariff, lines: tuple[Line, ...]) -> Line | None:
@@ -97,7 +150,7 @@ def _minimum(_usage: Usage, tariff: Tariff, lines: tuple[Line, ...]) -> Line | N
     )
 
 
-RULES: tuple[Rule, ...] = (_setup, _time, _material, _minimum)
+RULES: tuple[Rule, ...] = (_setup, _time, _beam, _material, _sheet, _minimum)
 """Applied in this order; a rule sees the lines before it."""
 
 

@@ -45,6 +45,7 @@ class Unit(Enum):
 
     SECONDS = "s"
     MILLIGRAMS = "mg"
+    SQUARE_MILLIMETRES = "mm2"
     JOBS = "job"
 
 

@@ -30,9 +30,21 @@ class Usage:
     seconds_source: Source
     filament_source: Source
     quality: Quality = Quality.MEASURED
+    beam_seconds: int | None = None  # the laser was on; None: a machine without one
+    beam_source: Source = Source.NONE
+    cut_millimetres: int = 0
+    sheet_mm2: int = 0
+    sheet_material: str = ""  # empty: none of the lab's
 
     def __post_init__(self) -> None:
-        if self.machine_seconds < 0 or self.filament_milligrams < 0:
+        counts = (
+            self.machine_seconds,
+            self.filament_milligrams,
+            self.beam_seconds or 0,
+            self.cut_millimetres,
+            self.sheet_mm2,
+        )
+        if min(counts) < 0:
             raise ValueError("usage never runs backwards")
 
 

@@ -14,7 +14,7 @@ from uuid import UUID
 from orchestrator.domain.errors import Conflict, Forbidden, NotFound
 from orchestrator.domain.event import Event
 from orchestrator.domain.job import Job, JobEvent, JobState
-from orchestrator.domain.machine import Bed, Machine
+from orchestrator.domain.machine import Bed, Machine, needs_release
 from orchestrator.domain.member import PERMISSIONS, Member, Permission
 from orchestrator.domain.process import Material
 from orchestrator.domain.run import Cause, Run, RunEvent, RunState
@@ -38,8 +38,12 @@ async def own_job(unit: Unit, who: Member, job_id: UUID) -> Job:
     return job
 
 
+def may_operate(who: Member) -> bool:
+    return may(who, Permission.OPERATE)
+
+
 def need_operator(who: Member) -> None:
-    if not may(who, Permission.OPERATE):
+    if not may_operate(who):
         raise Forbidden("Only the lab's staff may do this.")
 
 
@@ -80,7 +84,23 @@ async def pause(lab: Lab, who: Member, job_id: UUID) -> Job:
 
 
 async def resume(lab: Lab, who: Member, job_id: UUID) -> Job:
+    """Ask the machine to go on. One that only a person starts goes on only by a release there: Forbidden from here."""
+    await _refuse_remote(lab, who, job_id)
     return await _ask_run(lab, who, job_id, "run.resume_requested", frozenset({RunState.PAUSED}))
+
+
+async def _refuse_remote(lab: Lab, who: Member, job_id: UUID) -> None:
+    async def work(unit: Unit) -> bool:
+        job = await own_job(unit, who, job_id)
+        run = await _active_run(unit, job)
+        machine = await unit.machine(run.machine_id)
+        if machine is None or not needs_release(machine):
+            return False
+        await unit.emit(_run_event(lab, "release.refused", who, job, run))
+        return True
+
+    if await lab.store.write(work):
+        raise Forbidden("This machine goes on only by a release at the machine.", code="laser.remote_start")
 
 
 async def _ask_run(lab: Lab, who: Member, job_id: UUID, topic: str, allowed: frozenset[RunState]) -> Job:

@@ -95,6 +95,8 @@ def _usage(run: Run, job: Job, ended: Ended, observed_seconds: int | None) -> Us
         filament_millimetres=ended.filament_millimetres,
         position_bytes=furthest,
         observed_seconds=observed_seconds,
+        beam_seconds=ended.beam_seconds,
+        progress_permille=run.progress_permille,
     )
 
 
@@ -102,6 +104,8 @@ def _usage_event(run: Run, job: Job, usage: Usage, at: datetime) -> Event:
     data: dict[str, Json] = {
         "machine_seconds": usage.machine_seconds,
         "filament_milligrams": usage.filament_milligrams,
+        "beam_seconds": usage.beam_seconds,
+        "sheet_mm2": usage.sheet_mm2,
         "quality": usage.quality.value,
     }
     return Event(
@@ -136,6 +140,11 @@ async def _job_after(
             await release_all(unit, job, at)
         await move_job(unit, job, JobEvent.CANCELLED, actor=actor, at=at)
         return
+    if run.state is RunState.CANCELLED and run.cause is Cause.NEVER_STARTED:
+        # Its time to be released ran out: nobody's fault, but the next one's turn now.
+        reason = f"{run.note} It waits for another turn."
+        await move_job(unit, job, JobEvent.RUN_LOST, actor=actor, at=at, queued_at=at, reason=reason)
+        return
     why = run.cause.value if run.cause else Cause.UNKNOWN.value
     if run.cause in GO_ON and job.failed_runs + 1 < lab.limits.run_attempts:
         event, reason = JobEvent.RUN_LOST, f"The last run did not finish ({why}); it runs again at no charge."
@@ -148,9 +157,14 @@ async def settle_or_ask(unit: Unit, job: Job, usage: Usage, actor: str, at: date
     """Settle a finished job; usage beyond what the quote makes plausible is a technician's to settle."""
     quote, tariff = await terms(unit, job)
     if not plausible(usage, tariff, quote.total):
+        used = (
+            f"{usage.filament_milligrams} mg"
+            if usage.beam_seconds is None
+            else f"{usage.beam_seconds} s of beam"
+        )
         reason = (
-            f"The machine reports {usage.machine_seconds} s and {usage.filament_milligrams} mg, more than "
-            "one and a half times the quote: a technician decides."
+            f"The machine reports {usage.machine_seconds} s and {used}, more than one and a half times the "
+            "quote: a technician decides."
         )
         await move_job(unit, job, JobEvent.STUCK, actor=actor, at=at, reason=reason)
         return

@@ -22,6 +22,7 @@ DriverFactory = Callable[[Machine, Mapping[str, Json]], Driver]
 
 NUDGES: Mapping[str, Nudge] = {
     "run.claimed": Nudge(),
+    "run.released": Nudge(),
     "run.decided": Nudge(),
     "run.cancel_requested": Nudge(),
     "run.pause_requested": Nudge(control=Control.PAUSE),

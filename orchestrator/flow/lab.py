@@ -17,6 +17,8 @@ class Limits:
     stage_attempts: int = 3
     start_attempts: int = 3  # documented refusals of a start before the run fails
     quantity_max: int = 100
+    release_seconds: float = 30 * 60  # how long a staged run keeps its machine for the person who releases it
+    press_seconds: float = 180  # how long after the release that person may take to press the machine's start
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +32,7 @@ class Workbench:
     clock: Clock
     limits: Limits = field(default_factory=Limits)
     default_profile: str = "mk3s"  # what a quote is computed for while the lab has no machine
+    address: str = ""  # where people reach the pages; printed on tickets
 
 
 @dataclass(frozen=True, kw_only=True)

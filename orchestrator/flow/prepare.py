@@ -12,8 +12,16 @@ from uuid import UUID, uuid4
 from orchestrator.domain.calibration import calibrated, run_spread
 from orchestrator.domain.errors import Rejected, Unavailable
 from orchestrator.domain.event import JOB_TOPICS, SYSTEM, Event, Json
-from orchestrator.domain.job import Artifact, Job, JobEvent, JobState
-from orchestrator.domain.quote import Confidence, Estimate, EstimateSource, Quote, Spread, priced
+from orchestrator.domain.job import Artifact, CutArtifact, Job, JobEvent, JobState
+from orchestrator.domain.quote import (
+    Confidence,
+    Cutting,
+    Estimate,
+    EstimateSource,
+    Quote,
+    Spread,
+    priced,
+)
 from orchestrator.domain.tariff import Tariff
 from orchestrator.domain.units import Money
 from orchestrator.flow.bill import release_all, release_hold, terms
@@ -165,7 +173,8 @@ async def _queue(lab: Workbench, args: Mapping[str, Json]) -> Json:
 async def _queue_or_requote(lab: Workbench, unit: Unit, job: Job, artifact: Artifact) -> None:
     at = lab.clock.now()
     quote, tariff = await terms(unit, job)
-    estimate = calibrated(sliced_estimate(artifact), await unit.calibration(artifact.profile, None))
+    prepared = sliced_estimate(artifact, _prepared_cut(artifact, quote))
+    estimate = calibrated(prepared, await unit.calibration(artifact.profile, None))
     _lines, amount, _hold = priced(estimate, tariff)
     if amount <= Money(await unit.held_for(quote.id), amount.currency):
         queued_at = job.queued_at or at
@@ -193,14 +202,31 @@ async def _queue_or_requote(lab: Workbench, unit: Unit, job: Job, artifact: Arti
     )
 
 
-def sliced_estimate(artifact: Artifact) -> Estimate:
+def sliced_estimate(artifact: Artifact, cutting: Cutting | None = None) -> Estimate:
     milligrams = artifact.filament_milligrams
     return Estimate(
-        source=EstimateSource.SLICED,
+        source=EstimateSource.VECTOR if cutting else EstimateSource.SLICED,
         print_seconds=run_spread(artifact, None),
         filament_milligrams=Spread(p50=milligrams, p90=milligrams),
         confidence=Confidence.HIGH,
         confidence_reason="sliced",
+        cutting=cutting,
+    )
+
+
+def _prepared_cut(artifact: Artifact, quote: Quote) -> Cutting | None:
+    """What is to be cut, as it was prepared; where, and what becomes of each colour, the quote said already."""
+    cut, quoted = artifact.cut, quote.estimate.cutting
+    if cut is None or quoted is None:
+        return None
+    beam = None if cut.beam_seconds is None else Spread(p50=cut.beam_seconds, p90=cut.beam_seconds)
+    return replace(
+        quoted,
+        beam_seconds=beam,
+        cut_millimetres=cut.cut_millimetres,
+        sheet_mm2=cut.sheet_mm2,
+        sheet_material=cut.sheet_material,
+        toolpath_sha256=cut.toolpath_sha256,
     )
 
 
@@ -253,6 +279,8 @@ def _artifact(plain: dict[str, Json]) -> Artifact:
     made["size_mm"] = _ints(plain["size_mm"])
     curve = plain["curve"]
     made["curve"] = tuple(_ints(point) for point in curve) if isinstance(curve, list) else ()
+    if isinstance(cut := plain.get("cut"), dict):
+        made["cut"] = CutArtifact(**cut)  # type: ignore[arg-type]  # likewise
     return Artifact(**made)  # type: ignore[arg-type]  # what _artifact_json wrote
 
 

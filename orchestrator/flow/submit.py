@@ -14,11 +14,11 @@ from orchestrator.domain import ledger
 from orchestrator.domain.calibration import calibrated
 from orchestrator.domain.errors import Conflict, Fault, Misconfigured, NotFound, Rejected, Unavailable
 from orchestrator.domain.event import JOB_TOPICS, SYSTEM, Event, Json
-from orchestrator.domain.file import Analysis, File
+from orchestrator.domain.file import DRAWINGS, Analysis, File
 from orchestrator.domain.job import Job, JobEvent, JobState
 from orchestrator.domain.machine import Kind, Machine, holds
 from orchestrator.domain.member import Member
-from orchestrator.domain.process import Process, Turn, placed
+from orchestrator.domain.process import VINYL, CutProcess, Making, Process, Turn, placed
 from orchestrator.domain.quote import Quote, priced
 from orchestrator.domain.tariff import Tariff
 from orchestrator.flow.lab import Lab, Workbench
@@ -133,7 +133,7 @@ async def _write_analysis(
 
 
 async def quote(
-    lab: Lab, member: Member, *, file_id: UUID, process: Process, quantity: int, machine_class: str | None
+    lab: Lab, member: Member, *, file_id: UUID, process: Making, quantity: int, machine_class: str | None
 ) -> Quote:
     """Price a wish. No side effect but the quote itself.
 
@@ -150,7 +150,7 @@ async def quote(
     tariff, machines = await lab.store.read(_market)
     if tariff is None:
         raise Misconfigured("No tariff is published yet: the lab cannot quote.", code="tariff.none")
-    profile = choose_profile(lab, machines, analysis, process, machine_class)
+    profile = _profile_for(lab, machines, analysis, process, machine_class)
     path = lab.files.path(file.sha256)
     raw = await lab.workshop.estimate(path, file.name, profile, process, quantity)
     estimate = calibrated(raw, await lab.store.read(lambda unit: unit.calibration(profile, None)))
@@ -174,6 +174,50 @@ async def quote(
     )
     await lab.store.write(lambda unit: unit.add_quote(made))
     return made
+
+
+def usual_process(analysis: Analysis) -> Making:
+    """What is quoted before the member has chosen anything."""
+    return CutProcess() if analysis.kind in DRAWINGS else Process()
+
+
+def _profile_for(
+    lab: Lab, machines: Sequence[Machine], analysis: Analysis, process: Making, machine_class: str | None
+) -> str:
+    """Raises Rejected where a drawing is to be printed or a model to be cut."""
+    if analysis.kind in DRAWINGS and isinstance(process, CutProcess):
+        return choose_cutter(machines, process, machine_class)
+    if analysis.kind not in DRAWINGS and isinstance(process, Process):
+        return choose_profile(lab, machines, analysis, process, machine_class)
+    raise Rejected(
+        f"A {analysis.kind.value.upper()} is not made that way.",
+        code="quote.process",
+        faults=(Fault(rule="quote.process", where="process", seen=analysis.kind.value),),
+    )
+
+
+def choose_cutter(machines: Sequence[Machine], process: CutProcess, machine_class: str | None) -> str:
+    """The cutter to quote and plan for: the profile that most suitable machines share, else the larger bed.
+
+    Whether the drawing fits, and the material suits, is said with the plan, which knows both. Raises Rejected where
+    the lab has no such machine.
+    """
+    kind = Kind.VINYL if process.material == VINYL else Kind.LASER
+    able = [m for m in machines if m.kind is kind and machine_class in {None, m.machine_class}]
+    if not able:
+        wanted = machine_class or kind.value
+        raise Rejected(
+            f"The lab has no machine of class {wanted}.",
+            code="quote.machine_class",
+            faults=(Fault(rule="quote.machine_class", where="machine_class", seen=wanted),),
+        )
+    shared = Counter(m.abilities.profile for m in able)
+
+    def best(m: Machine) -> tuple[int, int, str]:
+        width, depth, _height = m.abilities.size_mm
+        return -shared[m.abilities.profile], -width * depth, m.name
+
+    return min(able, key=best).abilities.profile
 
 
 async def _market(unit: Unit) -> tuple[Tariff | None, Sequence[Machine]]:

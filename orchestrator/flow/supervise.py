@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
@@ -32,16 +31,19 @@ from orchestrator.domain.errors import (
     NeedsPerson,
     Rejected,
 )
-from orchestrator.domain.event import SYSTEM, Event
-from orchestrator.domain.interlocks import check
+from orchestrator.domain.event import SYSTEM
 from orchestrator.domain.job import Job
-from orchestrator.domain.machine import WORKING, Activity, Bed, Link
-from orchestrator.domain.matching import Refusal
+from orchestrator.domain.machine import WORKING, Activity, Link, Machine, needs_release
+from orchestrator.domain.presence import ReleasePolicy
 from orchestrator.domain.run import BEFORE_START, MAYBE_ON_METAL, Cause, Run, RunEvent, RunState
-from orchestrator.flow.bill import hold_stands
+from orchestrator.flow.attend import Attendance, ticket
+from orchestrator.flow.beside import staged_since
 from orchestrator.flow.finish import end_run
 from orchestrator.flow.lab import Lab
-from orchestrator.flow.moves import change_machine, move_run, set_bed
+from orchestrator.flow.moves import move_run
+from orchestrator.flow.notebook import Notebook
+from orchestrator.flow.starting import NotOurTurn, StartDesk
+from orchestrator.flow.stopwatch import StopWatch
 from orchestrator.flow.tasks import pass_on_cancellation
 from orchestrator.ports import (
     Accident,
@@ -67,6 +69,10 @@ MISSED_END_SECONDS = 5.0
 PROGRESS_SECONDS = 1.0
 PROGRESS_PERMILLE = 10
 """Progress is telemetry: written at most once a second, and only when it has moved by so much."""
+WITHDRAW_AGAIN_SECONDS = 300.0
+"""How soon a file that could not be taken back from the machine is tried again."""
+CONDITIONS_SECONDS = 3.0
+"""How often the inputs of a machine that must have them good are asked for; see CONDITION_SECONDS_MAX."""
 STARTABLE = frozenset({Activity.IDLE, Activity.DONE})
 OVER = frozenset({Activity.IDLE, Activity.DONE, Activity.FAULT})
 
@@ -85,10 +91,11 @@ class _Question:
     deadline: float
 
 
-class NotOurTurn(NeedsPerson):
-    """Another fleet process has taken over this site; this one must not command anything any more."""
+@dataclass(frozen=True)
+class _Waited:
+    """Nobody has released this staged run in the time that it may keep its machine."""
 
-    code = "fleet.not_our_turn"
+    run_id: UUID
 
 
 class Supervisor:
@@ -98,16 +105,19 @@ class Supervisor:
         self._lab = lab
         self._machine_id = machine_id
         self._driver = driver
-        self._turn = turn
         self._accident = accident
-        self._inbox: asyncio.Queue[Observation | Nudge | _Question] = asyncio.Queue(maxsize=64)
+        self._inbox: asyncio.Queue[Observation | Nudge | _Question | _Waited] = asyncio.Queue(maxsize=64)
         self._group: asyncio.TaskGroup | None = None  # of the present connection
         self._run: Run | None = None  # the active run as last read or written; the database has the truth
-        self._told: tuple[Link, Activity, str] | None = None  # what the machine's row says
+        self._desk = StartDesk(lab, machine_id, turn)
+        self._notes = Notebook(lab, machine_id)
+        self._attendance = Attendance(lab, machine_id, driver)
+        self._watched: UUID | None = None  # the run whose person is being watched over
+        self._awaited: UUID | None = None  # the staged run whose time to be released is running
+        self._left: Run | None = None  # given back, and its file may still lie on the machine
         self._deadline: float | None = None  # monotonic: when silence about our run becomes a question
-        self._foreign_name: str | None = None  # a print by hand that the bed's state already tells of
         self._progress_due = 0.0
-        self._watch = _StopWatch()
+        self._watch = StopWatch()
 
     def nudge(self, nudge: Nudge) -> None:
         """Never waits. Where the inbox is full the nudge is dropped: the start asks the database itself, and
@@ -151,7 +161,7 @@ class Supervisor:
         """Say that the link is down. A print on the machine goes on; only a run that never reached it is
         given back."""
         link = Link.AUTH_FAILED if isinstance(why, MachineAuthFailed) else Link.OFFLINE
-        if self._told == (link, Activity.UNKNOWN, why.detail):
+        if self._notes.told == (link, Activity.UNKNOWN, why.detail):
             return
         self._watch.stop()
         if not isinstance(why, MachineUnreachable | MachineAuthFailed):
@@ -160,7 +170,7 @@ class Supervisor:
             run = await self._read_run()
             if run is not None and run.state in BEFORE_START:
                 await self._give_back(run, f"The machine was lost before the start: {why.detail}")
-            await self._tell(link, Activity.UNKNOWN, why.detail)
+            await self._notes.tell(link, Activity.UNKNOWN, why.detail)
         except EtabliError as worse:
             # The database is away, or a person was faster: it is said again at the next try.
             log.warning("machine %s: %s", self._machine_id, worse)
@@ -171,7 +181,11 @@ class Supervisor:
         try:
             async with asyncio.TaskGroup() as group:
                 self._group, self._deadline = group, None
+                self._attendance = Attendance(self._lab, self._machine_id, self._driver)
+                self._watched = self._awaited = None
                 group.create_task(self._listen())
+                if (await self._machine()).abilities.conditions:
+                    group.create_task(self._look_at_conditions())
                 await self._serve()
         except ExceptionGroup as several:
             pass_on_cancellation()
@@ -181,11 +195,18 @@ class Supervisor:
 
     async def _listen(self) -> None:
         async for observation in self._driver.observations():
+            await self._notes.readings(observation.conditions)  # at once, whatever is being waited for
             await self._inbox.put(observation)
         raise MachineUnreachable("The machine said nothing more.")
 
+    async def _look_at_conditions(self) -> None:
+        """A controller that is idle tells nothing new; a reading of its inputs must be fresh all the same."""
+        while True:
+            await self._lab.clock.sleep(CONDITIONS_SECONDS)
+            await self._inbox.put(await self._driver.observe())
+
     async def _serve(self) -> None:
-        self._told = None
+        self._notes.told = None
         await self._saw(await self._driver.observe())
         await self._reconcile()
         while True:
@@ -196,11 +217,13 @@ class Supervisor:
                 log.info("machine %s: %s", self._machine_id, faster)
                 await self._read_run()
 
-    async def _handle(self, message: Observation | Nudge | _Question) -> None:
+    async def _handle(self, message: Observation | Nudge | _Question | _Waited) -> None:
         if isinstance(message, Observation):
             await self._saw(message)
         elif isinstance(message, Nudge):
             await self._look(message.control)
+        elif isinstance(message, _Waited):
+            await self._waited(message.run_id)
         elif message.deadline == self._deadline:
             await self._question()
 
@@ -211,8 +234,11 @@ class Supervisor:
             self._group.create_task(self._ring(self._deadline, seconds))
 
     async def _ring(self, deadline: float, seconds: float) -> None:
+        await self._later(seconds, _Question(deadline))
+
+    async def _later(self, seconds: float, message: _Question | _Waited) -> None:
         await self._lab.clock.sleep(seconds)
-        await self._inbox.put(_Question(deadline))
+        await self._inbox.put(message)
 
     # --- what the database says ------------------------------------------------------------------
 
@@ -222,9 +248,19 @@ class Supervisor:
 
     async def _reconcile(self) -> None:
         """After a (re)connect: what became of the run we believe in?"""
+        await self._take_back()
         run = await self._read_run()
         if run is not None and run.state in MAYBE_ON_METAL:
-            await self._locate(run)
+            machine = await self._machine()
+            if needs_release(machine):
+                self._watch_over(run)
+            if run.state is RunState.START_SENT and _is_pressed(machine):
+                self._ask_in(await self._patience(run, machine))
+                await self._saw(await self._driver.observe())
+            else:
+                await self._locate(run)
+        elif run is not None and run.state is RunState.STAGED:
+            await self._put(run)  # a driver that streams keeps its files no longer than itself
         await self._look(None)
 
     async def _look(self, control: Control | None) -> None:
@@ -240,8 +276,16 @@ class Supervisor:
         job = await self._job(run)
         if job.cancel_requested:
             control = Control.CANCEL
+        elif control is Control.RESUME or (control is None and run.state is RunState.PAUSED):
+            control = await self._going_on(run, job, control)
         if control is not None:
             await self._control(run, control)
+
+    async def _machine(self) -> Machine:
+        machine = await self._lab.store.read(lambda unit: unit.machine(self._machine_id))
+        if machine is None:
+            raise Conflict("The machine is gone.")
+        return machine
 
     async def _job(self, run: Run) -> Job:
         job = await self._lab.store.read(lambda unit: unit.job(run.job_id))
@@ -278,14 +322,19 @@ class Supervisor:
             run = staged
         if run.state is RunState.STAGED:
             self._accident("staged")
-            await self._start(run)
+            await self._start_or_wait(run)
 
     async def _stage(self, run: Run) -> Run | None:
+        return await self._move(run, RunEvent.STAGED) if await self._put(run) else None
+
+    async def _put(self, run: Run) -> bool:
+        """The prepared file onto the machine; False where the run was given back instead."""
         job = await self._job(run)
         if job.artifact is None:
             await self._give_back(run, "The job has no prepared file.")
-            return None
+            return False
         path = self._lab.files.path(job.artifact.sha256)
+        said = await self._lab.store.read(lambda unit: ticket(unit, self._lab, job, self._machine_id))
         try:
             async for attempt in AsyncRetrying(
                 retry=retry_if_exception_type(MachineUnreachable),
@@ -295,27 +344,75 @@ class Supervisor:
                 reraise=True,
             ):
                 with attempt:
-                    await self._driver.stage(path, run.remote_name)
+                    await self._driver.stage(path, run.remote_name, said)
         except Rejected as no:
             await self._give_back(run, f"The machine refuses the file: {no.detail}")
-            return None
-        return await self._move(run, RunEvent.STAGED)
+            return False
+        return True
+
+    async def _start_or_wait(self, run: Run) -> None:
+        """A machine that only a person starts waits for one to release the run there, for so long and no longer."""
+        if not needs_release(await self._machine()):
+            await self._start(run)
+            return
+        if self._awaited != run.id:
+            self._awaited = run.id
+            since = await self._lab.store.read(lambda unit: staged_since(unit, run))
+            kept = (self._lab.clock.now() - since).total_seconds() if since else 0.0
+            self._wait_for(run, max(0.0, self._lab.limits.release_seconds - kept))
+        presence = await self._lab.store.read(lambda unit: unit.presence_for(run.id))
+        if presence is not None and presence.used_at is None:
+            await self._start(run)
+
+    def _wait_for(self, run: Run, seconds: float) -> None:
+        if self._group is not None:
+            self._group.create_task(self._later(seconds, _Waited(run.id)))
+
+    async def _waited(self, run_id: UUID) -> None:
+        run = await self._read_run()
+        if run is not None and run.id == run_id and run.state is RunState.STAGED:
+            await self._withdraw(run, "Nobody released it at the machine in time.")
+            self._wait_for(run, WITHDRAW_AGAIN_SECONDS)  # where that did not succeed
+
+    async def _withdraw(self, run: Run, why: str) -> None:
+        """Nothing has begun, and nothing can begin any more: the file goes, the job waits for another turn."""
+        if not await self._driver.revoke(run.remote_name):
+            if run.state in MAYBE_ON_METAL:
+                await self._locate(run)
+            else:
+                await self._notes.needs_person("not_withdrawn", f"{why} Its file could not be taken back.")
+            return
+        ended = Ended(
+            remote_name=run.remote_name,
+            outcome=Outcome.CANCELLED,
+            cause=Cause.NEVER_STARTED,
+            words=why,
+        )
+        await self._end(run, ended, clean_up=False)
 
     async def _start(self, run: Run) -> None:
         seen = await self._driver.observe()
-        await self._note(seen)
+        await self._notes.note(seen, self._run)
         if seen.activity not in STARTABLE:
             await self._give_back(
                 run, f"Just before the start the machine was {seen.activity.value}. {seen.message}"
             )
             return
-        sent, refusals = await self._commit_start(run)
-        if sent is None:
-            await self._give_back(run, " ".join(no.reason for no in refusals))
+        verdict = await self._lab.store.write(lambda unit: self._desk.commit_start(unit, run))
+        sent, machine = verdict.sent, verdict.machine
+        if sent is None or machine is None:
+            if machine is None or not needs_release(machine):
+                await self._give_back(run, " ".join(no.reason for no in verdict.refusals))
             return
         self._run = sent
         self._accident("start_sent")
-        answer = await self._driver.start(sent.remote_name)
+        if needs_release(machine):
+            self._watch_over(sent)
+            self._attendance.released()
+        if _is_pressed(machine):
+            self._ask_in(await self._patience(sent, machine))  # the person who released it presses the start
+            return
+        answer = await self._driver.start(sent.remote_name, verdict.presence)
         self._accident("start_answered")
         self._ask_in(self._driver.confirm_seconds)
         if isinstance(answer, Refused):
@@ -323,58 +420,37 @@ class Supervisor:
         elif isinstance(answer, Unknown):
             await self._doubt(sent, f"The start was not answered clearly: {answer.words}")
 
-    async def _commit_start(self, run: Run) -> tuple[Run | None, Sequence[Refusal]]:
-        """The one transaction that lets a start leave: interlocks asked once more, the bed used up, the
-        intent written."""
+    async def _patience(self, run: Run, machine: Machine) -> float:
+        """How long a released run may stay unseen: until its start should be pressed, or, at a machine that tells
+        nothing, until a person should long have said how it ended."""
+        if machine.abilities.tells_end:
+            return self._lab.limits.press_seconds
+        artifact = (await self._job(run)).artifact
+        return self._lab.limits.press_seconds + 2 * (artifact.print_seconds if artifact else 0)
 
-        async def work(unit: Unit) -> tuple[Run | None, Sequence[Refusal]]:
-            if await unit.fleet_turn(self._lab.site) != self._turn:
-                raise NotOurTurn
-            machine, job = await unit.machine(self._machine_id), await unit.job(run.job_id)
-            if machine is None or job is None or job.cancel_requested:
-                return None, ()
-            refusals = check(machine, run, await hold_stands(unit, job))
-            if refusals:
-                return None, refusals
-            at = self._lab.clock.now()
-            await set_bed(unit, machine, Bed.OCCUPIED, actor=SYSTEM, at=at, reason="start_sent")
-            tries = run.start_tries + 1
-            sent = await move_run(
-                unit,
-                run,
-                RunEvent.SEND_START,
-                member_id=job.member_id,
-                actor=SYSTEM,
-                at=at,
-                start_sent_at=at,
-                start_tries=tries,
-            )
-            return sent, ()
+    def _watch_over(self, run: Run) -> None:
+        if self._group is not None and self._watched != run.id:
+            self._watched = run.id
+            self._group.create_task(self._attendance.watch(run))
 
-        return await self._lab.store.write(work)
+    async def _going_on(self, run: Run, job: Job, asked: Control | None) -> Control | None:
+        """After a hold, a machine that needs a person goes on only by a new release there, whoever asks."""
+        if not needs_release(await self._machine()):
+            return asked
+
+        if not await self._lab.store.write(lambda unit: self._desk.may_go_on(unit, run, job)):
+            return None
+        self._watch_over(run)
+        self._attendance.released()
+        return Control.RESUME
 
     async def _start_refused(self, run: Run, answer: Refused) -> None:
         """Nothing has begun: the bed is what it was. After a few refusals the run is given back."""
 
-        async def work(unit: Unit) -> Run:
-            job, machine = await unit.job(run.job_id), await unit.machine(self._machine_id)
-            if job is None or machine is None:
-                raise Conflict("The run's job or machine is gone.")
-            at = self._lab.clock.now()
-            await set_bed(unit, machine, Bed.CLEAR, actor=SYSTEM, at=at, reason="start_refused")
-            return await move_run(
-                unit,
-                run,
-                RunEvent.START_REFUSED,
-                member_id=job.member_id,
-                actor=SYSTEM,
-                at=at,
-                start_sent_at=None,
-                note=answer.words[:500],
-            )
-
         self._deadline = None
-        self._run = staged = await self._lab.store.write(work)
+        self._run = staged = await self._lab.store.write(
+            lambda unit: self._desk.start_refused(unit, run, answer.words)
+        )
         if staged.start_tries >= self._lab.limits.start_attempts:
             await self._give_back(staged, f"The machine refuses to start: {answer.words}")
             return
@@ -386,15 +462,28 @@ class Supervisor:
         words = why.strip() or "given back"
         ended = Ended(remote_name=run.remote_name, outcome=Outcome.FAILED, cause=Cause.SOFTWARE, words=words)
         await self._end(run, ended, clean_up=False)
+        self._left = run
+        if self._group is not None:
+            await self._take_back()
+
+    async def _take_back(self) -> None:
+        """Also after the link was lost: what was given back must not be started at the machine."""
+        if self._left is not None:
+            await self._clean_up(self._left)
+            self._left = None
 
     # --- what the machine says -------------------------------------------------------------------
 
     async def _saw(self, seen: Observation) -> None:
-        await self._note(seen)
+        await self._notes.note(seen, self._run)
         run = self._run
-        if run is None or run.state not in MAYBE_ON_METAL:
+        if run is None:
             return
         ours = seen.remote_name == run.remote_name
+        if run.state is RunState.STAGED and ours and seen.activity in WORKING:
+            run = await self._began_unreleased(run)
+        if run.state not in MAYBE_ON_METAL:
+            return
         if seen.ended is not None and seen.ended.remote_name == run.remote_name:
             await self._end(run, seen.ended)
         elif ours and seen.activity in WORKING:
@@ -414,6 +503,19 @@ class Supervisor:
             self._accident(target.value)
         await self._progress(seen, now)
 
+    async def _began_unreleased(self, run: Run) -> Run:
+        """The machine works on a file that nobody released: somebody pressed its start. An incident, and a run."""
+        words = "It was started at the machine without a release."
+
+        self._run = sent = await self._lab.store.write(
+            lambda unit: self._desk.began_unreleased(unit, run, words)
+        )
+        await self._notes.needs_person("run_without_presence", words)
+        if needs_release(await self._machine()):
+            self._watch_over(sent)
+            await self._control(sent, Control.PAUSE)
+        return sent
+
     async def _progress(self, seen: Observation, now: float) -> None:
         run = self._run
         if run is None or now < self._progress_due:
@@ -429,7 +531,13 @@ class Supervisor:
         """Silence about our run has lasted too long: ask the machine what it can prove."""
         self._deadline = None
         run = await self._read_run()
-        if run is not None and run.state in MAYBE_ON_METAL:
+        if run is None or run.state not in MAYBE_ON_METAL:
+            return
+        machine = await self._machine()
+        pressed = run.state is RunState.START_SENT and _is_pressed(machine)
+        if pressed and machine.abilities.tells_end:
+            await self._withdraw(run, "It was released, and nobody pressed start at the machine in time.")
+        else:
             await self._locate(run)
 
     async def _locate(self, run: Run) -> None:
@@ -450,7 +558,7 @@ class Supervisor:
     async def _doubt(self, run: Run, why: str) -> None:
         self._watch.stop()
         await self._move(run, RunEvent.DOUBT, note=why[:500])
-        await self._needs_person("run_unclear", why)
+        await self._notes.needs_person("run_unclear", why)
         self._accident("unclear")
 
     async def _end(self, run: Run, ended: Ended, *, clean_up: bool = True) -> None:
@@ -480,88 +588,12 @@ class Supervisor:
         self._watch.follow(moved.id)
         return moved
 
-    async def _note(self, seen: Observation) -> None:
-        await self._tell(Link.ONLINE, seen.activity, seen.message)
-        ours = self._run is not None and seen.remote_name == self._run.remote_name
-        if seen.activity in WORKING and not ours:
-            await self._foreign(seen.remote_name)
-        elif seen.activity not in WORKING:
-            self._foreign_name = None
 
-    async def _tell(self, link: Link, activity: Activity, words: str) -> None:
-        """Write what the machine says of itself, when it says something new."""
-        told = (link, activity, words)
-        if told == self._told:
-            return
-        at = self._lab.clock.now()
-
-        async def work(unit: Unit) -> None:
-            machine = await unit.machine(self._machine_id)
-            if machine is None or (machine.link, machine.activity, machine.note) == told:
-                return
-            changes = {"link": link, "activity": activity, "note": words, "seen_at": at}
-            await change_machine(unit, machine, topic="machine.state_changed", actor=SYSTEM, at=at, **changes)
-
-        await self._lab.store.write(work)
-        self._told = told
-        if activity in {Activity.ATTENTION, Activity.FAULT}:
-            await self._needs_person(activity.value, words)
-
-    async def _foreign(self, name: str | None) -> None:
-        """Somebody started a print by hand: whatever the bed was, it is not clear."""
-        if self._foreign_name == (name or ""):
-            return
-
-        async def work(unit: Unit) -> None:
-            machine = await unit.machine(self._machine_id)
-            if machine is not None and machine.bed is not Bed.OCCUPIED:
-                await set_bed(
-                    unit,
-                    machine,
-                    Bed.OCCUPIED,
-                    actor=SYSTEM,
-                    at=self._lab.clock.now(),
-                    reason="foreign_print",
-                )
-
-        await self._lab.store.write(work)
-        self._foreign_name = name or ""
-
-    async def _needs_person(self, reason: str, words: str) -> None:
-        event = Event(
-            topic="machine.needs_person",
-            at=self._lab.clock.now(),
-            actor=SYSTEM,
-            data={"reason": reason, "words": words[:500]},
-            machine_id=self._machine_id,
-        )
-        await self._lab.store.write(lambda unit: unit.emit(event))
+def _is_pressed(machine: Machine) -> bool:
+    """Is it started by a hand on it, and never by us?"""
+    return machine.abilities.release is ReleasePolicy.PHYSICAL_START
 
 
 _SETTLED = frozenset({Activity.PRINTING, Activity.PAUSED, Activity.FINISHING, Activity.PREPARING})
 _SEEN = frozenset({RunState.RUNNING, RunState.PAUSED})
 _UNSEEN = frozenset({RunState.START_SENT, RunState.UNCLEAR})
-
-
-class _StopWatch:
-    """Our own count of printing seconds, for machines that keep none; never across a gap."""
-
-    def __init__(self) -> None:
-        self._run_id: UUID | None = None
-        self._total = 0.0
-        self._since: float | None = None
-
-    def follow(self, run_id: UUID) -> None:
-        if run_id != self._run_id:
-            self._run_id, self._total, self._since = run_id, 0.0, None
-
-    def see(self, now: float, *, printing: bool) -> None:
-        if self._since is not None:
-            self._total += now - self._since
-        self._since = now if printing else None
-
-    def stop(self) -> None:
-        self._since = None
-
-    def seconds(self, run_id: UUID) -> int | None:
-        return round(self._total) if run_id == self._run_id and self._total else None

@@ -51,6 +51,9 @@ def from_json(of: Any) -> Convert:
     """The function that makes a value of type `of` from what `to_json` gave."""
     origin, args = typing.get_origin(of), typing.get_args(of)
     if origin is typing.Union or origin is types.UnionType:
+        classes = [arg for arg in args if is_dataclass(arg)]
+        if len(classes) > 1 and len(classes) == len(args):
+            return _one_of(tuple(classes))
         return (
             _as_it_is if len(args) > 2 else _optional(from_json(_only(args)))
         )  # the wide one is Json itself
@@ -83,6 +86,16 @@ def _dataclass_reader(of: type[Any]) -> Convert:
     hints = typing.get_type_hints(of)
     readers = {field.name: from_json(hints[field.name]) for field in fields(of)}
     return lambda data: of(**{name: readers[name](value) for name, value in data.items()})
+
+
+def _one_of(classes: tuple[Any, ...]) -> Convert:
+    """The first class that has a field for every key; classes of a union differ in the names of their fields."""
+    known = [(frozenset(field.name for field in fields(of)), from_json(of)) for of in classes]
+
+    def read(data: Any) -> Any:
+        return next(reader for names, reader in known if names.issuperset(data))(data)
+
+    return read
 
 
 def _optional(read: Convert) -> Convert:

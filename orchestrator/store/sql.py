@@ -24,6 +24,7 @@ from orchestrator.store.log import Log
 from orchestrator.store.money import Purse
 from orchestrator.store.offers import Offers
 from orchestrator.store.people import People
+from orchestrator.store.presence import Presences
 from orchestrator.store.schema import create_all
 from orchestrator.store.wire import Connected
 from orchestrator.store.work import Work
@@ -37,7 +38,7 @@ DISCONNECTS = 1  # how often a broken connection is replaced before we say so
 _inside: ContextVar[bool] = ContextVar("inside a unit of work", default=False)
 
 
-class SqlUnit(People, Offers, Work, Learned, Purse, Log):
+class SqlUnit(People, Offers, Work, Presences, Learned, Purse, Log):
     """Implements `orchestrator.ports.Unit`."""
 
 

@@ -316,10 +316,70 @@ usage = Table(
     _enum("seconds_source"),
     _enum("filament_source"),
     _enum("quality"),
+    _count("beam_seconds", null=True),
+    Column("beam_source", String(32), nullable=False, server_default=Source.NONE.value),
+    Column("cut_millimetres", BigInteger(), nullable=False, server_default="0"),
+    Column("sheet_mm2", BigInteger(), nullable=False, server_default="0"),
+    Column("sheet_material", Text(), nullable=False, server_default=""),
     CheckConstraint("machine_seconds >= 0 AND filament_milligrams >= 0", name="never_backwards"),
     _one_of("seconds_source", Source),
     _one_of("filament_source", Source),
     _one_of("quality", Quality),
+)
+
+# --- people at machines -------------------------------------------------------------------------------------------
+
+kiosk = Table(
+    "kiosk",
+    metadata,
+    _id(),
+    _to("machine_id", "machine.id", index=True),
+    _words("name"),
+    _words("public_key"),
+    _to("enrolled_by", "member.id"),
+    _at("enrolled_at"),
+    _at("revoked_at", null=True),
+    Column("told_at_ms", BigInteger(), nullable=False, server_default="0"),
+)
+
+presence = Table(
+    "presence",
+    metadata,
+    _id(),
+    _to("run_id", "run.id", index=True),
+    _to("machine_id", "machine.id"),
+    _to("member_id", "member.id"),
+    _to("kiosk_id", "kiosk.id"),
+    Column("artifact_sha256", String(64), nullable=False),
+    _json("checklist"),
+    _at("issued_at"),
+    _at("expires_at"),
+    _at("used_at", null=True),
+    _at("heartbeat_at", null=True),
+)
+
+reading = Table(
+    "reading",
+    metadata,
+    _to("machine_id", "machine.id", primary_key=True),
+    Column("name", String(64), primary_key=True),
+    _flag("good"),
+    _at("at"),
+    _words("source"),
+)
+
+override = Table(
+    "override",
+    metadata,
+    _id(),
+    _to("machine_id", "machine.id", index=True),
+    Column("condition", String(64), nullable=False),
+    _words("reason"),
+    _to("asked_by", "member.id"),
+    _at("asked_at"),
+    _to("confirmed_by", "member.id", null=True),
+    _at("confirmed_at", null=True),
+    CheckConstraint("confirmed_by IS NULL OR confirmed_by <> asked_by", name="two_people"),
 )
 
 # --- what finished runs teach ------------------------------------------------------------------------------------

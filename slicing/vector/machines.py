@@ -13,6 +13,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+ORIGINS = ("front-left", "front-right", "rear-left", "rear-right")
+
 
 @dataclass(frozen=True, kw_only=True)
 class CutMachine:
@@ -30,6 +32,9 @@ class CutMachine:
     overscan: bool = True  # engraving lines are entered at full speed
     setup_seconds: float = 10.0  # homing, focus, air on: once a run
     blade_offset_mm: float = 0.25  # of a drag knife
+    origin: str = (
+        "front-left"  # the corner its own coordinates count from, one of ORIGINS; x and y then go inwards
+    )
 
 
 CUTTERS: Mapping[str, CutMachine] = MappingProxyType(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -90,6 +90,32 @@ class Toolpath:
         """Names this toolpath: a release at the machine is bound to it."""
         plain = json.dumps(self.to_json(), separators=(",", ":"), sort_keys=True)
         return hashlib.sha256(plain.encode()).hexdigest()
+
+
+def counted_from(toolpath: Toolpath, origin: str, bed_mm: tuple[float, float]) -> Toolpath:
+    """The same work in the coordinates of a machine that counts from another corner of its bed, inwards from there."""
+    side, edge = origin.split("-")
+    if (side, edge) == ("front", "left"):
+        return toolpath
+    flips = np.array([-1.0 if edge == "right" else 1.0, -1.0 if side == "rear" else 1.0])
+    shift = np.where(flips < 0, np.array(bed_mm), 0.0)
+    operations = tuple(
+        replace(
+            operation,
+            contours=tuple(replace(c, points=c.points * flips + shift) for c in operation.contours),
+            scans=tuple(_flipped(scan, flips, shift) for scan in operation.scans),
+        )
+        for operation in toolpath.operations
+    )
+    return replace(toolpath, operations=operations)
+
+
+def _flipped(scan: Scan, flips: FloatArray, shift: FloatArray) -> Scan:
+    spans = scan.spans.copy()
+    if flips[0] < 0:
+        spans = spans[::-1].copy()
+        spans[:, :2] = shift[0] - spans[:, 1::-1]
+    return Scan(y=float(scan.y * flips[1] + shift[1]), spans=spans)
 
 
 def _corners(operation: Operation) -> FloatArray | None:

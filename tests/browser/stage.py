@@ -82,6 +82,7 @@ class Stage:
         self.asked["job"] += 1
         run = replace(self._run, progress_permille=self.progress_permille)
         values: dict[str, Any] = {"view": replace(self._view, runs=(run,)), "events": [], "explanation": None}
+        values |= {"waits": None, "judging": None, "sheet": ""}
         return self._page("job.html", **values, slicing=None, can=ALL_BUTTONS, problem=None)
 
     async def jobs(self, _request: web.Request) -> web.Response:

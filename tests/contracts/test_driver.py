@@ -1,7 +1,7 @@
 """What every driver promises, whatever machine it speaks to. Each has a rig, so none escapes.
 
 OctoPrint's are asked twice, of the fake server and of a real one: the fake is held to the truth by the tests
-that rely on it.
+that rely on it. What a machine cannot do by its nature (`Ways`) is skipped, and what it promises instead is asked.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -18,6 +19,7 @@ import pytest_asyncio
 from drivers.registry import DRIVERS
 from orchestrator.domain.errors import Conflict, MachineAuthFailed, MachineUnreachable, Misconfigured
 from orchestrator.domain.machine import WORKING, Activity
+from orchestrator.domain.presence import HEARTBEAT_SECONDS
 from orchestrator.ports import (
     Accepted,
     Control,
@@ -30,7 +32,7 @@ from orchestrator.ports import (
 )
 from tests.rigs import RIGS
 from tests.rigs.octoprint import on_real
-from tests.rigs.rig import Rig
+from tests.rigs.rig import Rig, a_presence
 from tests.services import OctoPrintServer, wait_until
 
 OURS = "fl-0123456789ab-cdef01.gcode"
@@ -103,17 +105,55 @@ async def connected(rig: Rig) -> AsyncIterator[Driver]:
 
 
 @asynccontextmanager
-async def printing(rig: Rig, lines: int = 20, name: str = OURS) -> AsyncIterator[tuple[Driver, datetime]]:
-    """A driver whose machine has just begun our file, and when the start was sent."""
+async def printing(
+    rig: Rig, lines: int = 20, name: str = OURS, *, watched_over: bool = True
+) -> AsyncIterator[tuple[Driver, datetime]]:
+    """A driver whose machine has just begun our file, by the start or the hand that it takes, and when that was.
+
+    Where somebody must be there, somebody is, unless not `watched_over`."""
     async with connected(rig) as driver:
         await driver.stage(rig.file(lines), name)
         since = rig.clock.now()
-        assert isinstance(await driver.start(name), Accepted)
-        yield driver, since
+        presence = rig.presence(rig.file(lines))
+        if not rig.ways.obeys_starts:
+            await rig.is_started_at_the_panel(name)
+        else:
+            assert isinstance(await driver.start(name, presence), Accepted)
+        if presence is None or not watched_over:
+            yield driver, since
+            return
+        async with asyncio.TaskGroup() as group:
+            heart = group.create_task(_beats(rig, driver))
+            yield driver, since
+            heart.cancel()
+
+
+async def _beats(rig: Rig, driver: Driver) -> None:
+    while True:
+        driver.attend()
+        await rig.clock.sleep(HEARTBEAT_SECONDS)
+
+
+def only_where(possible: bool, why_not: str) -> None:
+    if not possible:
+        pytest.skip(why_not)
+
+
+def only_where_starts_are_obeyed(rig: Rig) -> None:
+    only_where(rig.ways.obeys_starts, "this machine is started at its own panel; see the promise on that")
+
+
+def only_where_it_is_told_to(rig: Rig, *actions: Control) -> None:
+    only_where(rig.ways.controls.issuperset(actions), "this machine cannot be told to")
 
 
 def works_on(name: str) -> Callable[[Observation], bool]:
     return lambda seen: seen.remote_name == name and seen.activity in WORKING
+
+
+def is_at_something(seen: Observation) -> bool:
+    """At work, and it cannot say on what: certainly not said to be on ours."""
+    return seen.remote_name is None and (seen.activity in WORKING or seen.activity is Activity.BUSY)
 
 
 def has_ended(seen: Observation) -> bool:
@@ -190,9 +230,11 @@ class Promises:
 
             await driver.connect()
             async with watching(driver) as again:
-                await again.until(works_on(OURS))
+                if not rig.ways.streamed:
+                    await again.until(works_on(OURS))
 
-            assert again.observations[0].remote_name == OURS
+            assert again.observations[0].remote_name in ({OURS, None} if rig.ways.streamed else {OURS})
+            assert rig.begun == (OURS,)
 
     # --- the file --------------------------------------------------------------------------------
 
@@ -235,54 +277,94 @@ class Promises:
         async with printing(rig, LONG) as (driver, _):
             await driver.stage(rig.file(30), OTHER)
 
-            answer = await driver.start(OTHER)
+            answer = await driver.start(OTHER, rig.presence(rig.file(30)))
 
             assert isinstance(answer, Refused)
-            assert OURS in answer.words
+            assert OURS in answer.words or not rig.ways.obeys_starts
             assert works_on(OURS)(await driver.observe())
             assert rig.begun == (OURS,)
 
     async def test_a_start_of_a_file_that_is_not_there_is_refused(self, rig: Rig) -> None:
         async with connected(rig) as driver:
-            assert isinstance(await driver.start(OTHER), Refused)
+            assert isinstance(await driver.start(OTHER, rig.presence(rig.file())), Refused)
             assert rig.begun == ()
 
+    async def test_a_machine_that_is_started_at_its_panel_refuses_every_start(self, rig: Rig) -> None:
+        only_where(not rig.ways.obeys_starts, "this machine obeys starts")
+        async with connected(rig) as driver:
+            await driver.stage(rig.file(), OURS)
+
+            answers = [await driver.start(OURS), await driver.start(OURS, a_presence(rig.file(), rig.clock))]
+
+            assert [type(answer) for answer in answers] == [Refused, Refused]
+            assert (await driver.observe()).activity is Activity.IDLE
+            assert rig.begun == ()
+
+    async def test_where_somebody_must_be_there_nothing_starts_without(self, rig: Rig) -> None:
+        presence = rig.presence(rig.file())
+        if presence is None or not rig.ways.obeys_starts:
+            pytest.skip("nobody need be there for our start")
+        earlier = rig.clock.now() - timedelta(minutes=2)
+        expired = replace(presence, issued_at=earlier, expires_at=earlier + timedelta(minutes=1))
+        async with connected(rig) as driver:
+            await driver.stage(rig.file(), OURS)
+
+            answers = [await driver.start(OURS), await driver.start(OURS, expired)]
+
+            assert [type(answer) for answer in answers] == [Refused, Refused]
+            assert (await driver.observe()).activity is Activity.IDLE
+            assert rig.begun == ()
+
+    async def test_a_machine_that_we_feed_holds_when_nobody_is_there_any_more(self, rig: Rig) -> None:
+        only_where(rig.ways.streamed, "this machine works without us")
+        async with printing(rig, LONG, watched_over=False) as (driver, _), watching(driver) as seen:
+            await rig.prints_on()
+
+            await seen.until(lambda seen: seen.activity in {Activity.PAUSING, Activity.PAUSED})
+
     async def test_a_start_whose_answer_is_lost_is_unknown_and_has_begun_once(self, rig: Rig) -> None:
+        only_where_starts_are_obeyed(rig)
         async with connected(rig) as driver:
             await driver.stage(rig.file(LONG), OURS)
             since = rig.clock.now()
             await rig.loses_the_answer()
 
-            answer = await rig.meanwhile(driver.start(OURS))
+            answer = await rig.meanwhile(driver.start(OURS, rig.presence(rig.file(LONG))))
 
             assert isinstance(answer, Unknown)
             await rig.comes_back()
-            assert (await driver.locate(OURS, since)).where is Where.RUNNING
+            if rig.ways.streamed:
+                await driver.close()
+                await driver.connect()
+            where = (await driver.locate(OURS, since)).where
+            assert where in ({Where.RUNNING, Where.UNSURE} if rig.ways.streamed else {Where.RUNNING})
             assert rig.begun == (OURS,)
 
     async def test_a_start_answered_by_an_error_is_unknown(self, rig: Rig) -> None:
+        only_where_starts_are_obeyed(rig)
         async with connected(rig) as driver:
             await driver.stage(rig.file(), OURS)
             await rig.answers_500()
 
-            answer = await driver.start(OURS)
+            answer = await driver.start(OURS, rig.presence(rig.file()))
 
             assert isinstance(answer, Unknown)
             assert rig.begun == ()
 
     async def test_a_start_to_a_machine_that_does_not_answer_is_unknown(self, rig: Rig) -> None:
+        only_where_starts_are_obeyed(rig)
         async with connected(rig) as driver:
             await driver.stage(rig.file(), OURS)
             await rig.goes_silent()
 
-            assert isinstance(await rig.meanwhile(driver.start(OURS)), Unknown)
+            assert isinstance(await rig.meanwhile(driver.start(OURS, rig.presence(rig.file()))), Unknown)
 
     async def test_a_start_to_a_machine_that_is_not_there_is_never_accepted(self, rig: Rig) -> None:
         async with connected(rig) as driver:
             await driver.stage(rig.file(), OURS)
             await rig.is_cut_off()
 
-            assert not isinstance(await driver.start(OURS), Accepted)
+            assert not isinstance(await driver.start(OURS, rig.presence(rig.file())), Accepted)
             assert rig.begun == ()
 
     async def test_a_revoked_file_cannot_be_started_any_more(self, rig: Rig) -> None:
@@ -291,7 +373,7 @@ class Promises:
 
             assert await driver.revoke(OURS)
 
-            assert isinstance(await driver.start(OURS), Refused)
+            assert isinstance(await driver.start(OURS, rig.presence(rig.file())), Refused)
             assert rig.begun == ()
 
     async def test_revoking_what_is_printing_proves_nothing(self, rig: Rig) -> None:
@@ -307,6 +389,7 @@ class Promises:
             assert seen.observations[0].activity is Activity.IDLE
 
     async def test_progress_and_position_are_told(self, rig: Rig) -> None:
+        only_where(rig.ways.tells_position, "this machine does not tell how far it is")
         async with printing(rig, LONG) as (driver, _), watching(driver) as seen:
             await rig.prints_on()
 
@@ -324,7 +407,7 @@ class Promises:
 
             assert ended is not None
             assert (ended.remote_name, ended.outcome, ended.cause) == (OURS, Outcome.FINISHED, None)
-            assert ended.position_bytes == rig.file().stat().st_size
+            assert ended.position_bytes == (rig.file().stat().st_size if rig.ways.tells_position else None)
             assert ended.machine_seconds
             assert seen.ends == [Outcome.FINISHED]
             assert (await driver.observe()).activity not in WORKING
@@ -339,7 +422,8 @@ class Promises:
             assert ended is not None
             assert (ended.remote_name, ended.outcome) == (OURS, Outcome.FAILED)
             assert ended.words
-            assert 0 < (ended.position_bytes or 0) < rig.file(LONG).stat().st_size
+            if rig.ways.tells_position:
+                assert 0 < (ended.position_bytes or 0) < rig.file(LONG).stat().st_size
             assert seen.ends == [Outcome.FAILED]
 
     async def test_a_print_cancelled_at_the_machine_is_told_once(self, rig: Rig) -> None:
@@ -357,15 +441,16 @@ class Promises:
         async with connected(rig) as driver, watching(driver) as seen:
             name = await rig.was_started_by_hand()
 
-            await seen.until(works_on(name))
+            await seen.until(works_on(name) if name is not None else is_at_something)
 
             where = (await driver.locate(OURS, rig.clock.now())).where
             assert where in {Where.UNSURE, Where.NEVER_STARTED}
-            assert isinstance(await driver.start(OURS), Refused)
+            assert isinstance(await driver.start(OURS, rig.presence(rig.file())), Refused)
 
     # --- control ---------------------------------------------------------------------------------
 
     async def test_a_print_is_paused_and_resumed(self, rig: Rig) -> None:
+        only_where_it_is_told_to(rig, Control.PAUSE, Control.RESUME)
         async with printing(rig, LONG) as (driver, _), watching(driver) as seen:
             await seen.until(lambda seen: bool(works_on(OURS)(seen)))
             await driver.control(OURS, Control.PAUSE)
@@ -379,13 +464,23 @@ class Promises:
             assert rig.begun == (OURS,)
 
     async def test_pausing_twice_leaves_it_paused(self, rig: Rig) -> None:
+        only_where_it_is_told_to(rig, Control.PAUSE)
         async with printing(rig, LONG) as (driver, _):
             await driver.control(OURS, Control.PAUSE)
             await driver.control(OURS, Control.PAUSE)
 
             assert (await driver.observe()).activity in {Activity.PAUSING, Activity.PAUSED}
 
+    async def test_what_a_machine_cannot_be_told_is_a_conflict(self, rig: Rig) -> None:
+        async with printing(rig, LONG) as (driver, _):
+            for action in set(Control) - rig.ways.controls:
+                with pytest.raises(Conflict):
+                    await driver.control(OURS, action)
+
+            assert works_on(OURS)(await driver.observe())
+
     async def test_a_cancel_ends_the_print_once(self, rig: Rig) -> None:
+        only_where_it_is_told_to(rig, Control.CANCEL)
         async with printing(rig, LONG) as (driver, _), watching(driver) as seen:
             await driver.control(OURS, Control.CANCEL)
 
@@ -409,6 +504,7 @@ class Promises:
     # --- after our restart -----------------------------------------------------------------------
 
     async def test_after_our_restart_a_running_print_is_found(self, rig: Rig) -> None:
+        only_where(not rig.ways.streamed, "this machine stands still without us")
         async with printing(rig, LONG) as (_, since):
             pass
 
@@ -420,6 +516,7 @@ class Promises:
         assert works_on(OURS)(located.observation)
 
     async def test_after_our_restart_a_finished_print_is_found(self, rig: Rig) -> None:
+        only_where(not rig.ways.streamed, "this machine stands still without us")
         async with printing(rig) as (_, since):
             pass
         await rig.finishes()
@@ -431,6 +528,16 @@ class Promises:
         assert located.ended is not None
         assert located.ended.outcome is Outcome.FINISHED
         assert located.ended.machine_seconds
+
+    async def test_after_our_restart_a_print_that_we_fed_is_nobodys_guess(self, rig: Rig) -> None:
+        only_where(rig.ways.streamed, "this machine goes on without us")
+        async with printing(rig, LONG) as (_, since):
+            pass
+
+        async with connected(rig) as fresh:
+            assert (await fresh.locate(OURS, since)).where in {Where.RUNNING, Where.UNSURE}
+
+        assert rig.begun == (OURS,)
 
     async def test_an_end_from_before_the_start_proves_nothing_about_it(self, rig: Rig) -> None:
         async with printing(rig) as (driver, _):

@@ -3,12 +3,14 @@ every usage."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.domain.quote import Estimate, EstimateSource, Spread, priced
 from orchestrator.domain.run import Cause
-from orchestrator.domain.tariff import LineKind, price, settle, tariff_a, total
+from orchestrator.domain.tariff import SHEET_CENTS, LineKind, price, settle, tariff_a, total
 from orchestrator.domain.units import Money, Quantity, Rate, Unit, half_up
 from orchestrator.domain.usage import Source, Usage
 
@@ -22,6 +24,21 @@ def used(seconds: int, milligrams: int) -> Usage:
         filament_milligrams=milligrams,
         seconds_source=Source.MACHINE,
         filament_source=Source.MACHINE,
+    )
+
+
+def cut(
+    beam_seconds: int | None, sheet_mm2: int, sheet: str = "mdf-3", machine_seconds: int = 1_500
+) -> Usage:
+    return Usage(
+        machine_seconds=machine_seconds,
+        filament_milligrams=0,
+        seconds_source=Source.MACHINE,
+        filament_source=Source.NONE,
+        beam_seconds=beam_seconds,
+        beam_source=Source.MACHINE,
+        sheet_mm2=sheet_mm2,
+        sheet_material=sheet,
     )
 
 
@@ -64,6 +81,64 @@ def test_t4_a_small_job_is_topped_up_to_the_minimum() -> None:
         LineKind.MATERIAL: 16,
         LineKind.MINIMUM_TOPUP: 54,
     }
+
+
+def test_t6_a_laser_is_billed_by_its_beam_and_its_sheet() -> None:
+    lines = price(cut(860, 420 * 297), TARIFF)
+
+    assert [(line.kind, line.amount.cents) for line in lines] == [
+        (LineKind.SETUP, 100),
+        (LineKind.BEAM, 430),
+        (LineKind.MATERIAL, 182),
+    ]
+    assert lines[1].quantity == Quantity.seconds(860)
+    assert total(lines) == Money(712)  # before tax, of which tariff A knows nothing (T7)
+
+
+def test_the_same_cut_on_a_sheet_of_ones_own_costs_no_sheet() -> None:
+    assert amounts(cut(860, 0, "")) == {LineKind.SETUP: 100, LineKind.BEAM: 430}
+    assert amounts(cut(860, 420 * 297, "")) == {LineKind.SETUP: 100, LineKind.BEAM: 430}
+
+
+def test_a_sheet_that_has_no_price_costs_nothing() -> None:
+    assert amounts(cut(860, 420 * 297, "unheard-of")) == {LineKind.SETUP: 100, LineKind.BEAM: 430}
+
+
+def test_a_beam_that_never_was_on_costs_the_minimum_and_no_machine_time() -> None:
+    assert amounts(cut(0, 0)) == {LineKind.SETUP: 100, LineKind.MINIMUM_TOPUP: 100}
+
+
+def test_a_knife_has_no_beam_and_is_billed_by_its_time() -> None:
+    assert amounts(cut(None, 100_000, "vinyl-sticker")) == {
+        LineKind.SETUP: 100,
+        LineKind.TIME: 83,
+        LineKind.MATERIAL: 90,
+    }
+
+
+def test_a_tariff_without_a_beam_bills_a_laser_by_its_time() -> None:
+    plain = replace(TARIFF, beam=None, sheets=())
+
+    lines = price(cut(860, 420 * 297, machine_seconds=3_600), plain)
+
+    assert [(line.kind, line.amount.cents) for line in lines] == [(LineKind.SETUP, 100), (LineKind.TIME, 200)]
+
+
+def test_every_sheet_of_the_grid_has_a_price_for_a_square_metre() -> None:
+    for name, cents in SHEET_CENTS.items():
+        rate = TARIFF.sheet(name)
+        assert rate is not None
+        assert rate.amount(Quantity(value=1_000_000, unit=Unit.SQUARE_MILLIMETRES), "EUR") == Money(cents)
+
+
+@given(
+    st.integers(0, 10**5), st.integers(0, 10**7), st.integers(0, 10**5), st.sampled_from([*SHEET_CENTS, ""])
+)
+def test_more_beam_or_more_sheet_never_costs_less(beam: int, sheet_mm2: int, more: int, sheet: str) -> None:
+    cost = total(price(cut(beam, sheet_mm2, sheet), TARIFF))
+
+    assert cost <= total(price(cut(beam + more, sheet_mm2, sheet), TARIFF))
+    assert cost <= total(price(cut(beam, sheet_mm2 + more, sheet), TARIFF))
 
 
 def test_t14_a_member_who_cancels_pays_what_was_used() -> None:

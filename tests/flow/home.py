@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from uuid import UUID, uuid4
 
 from drivers.simulated.driver import SimulatedDriver
@@ -15,9 +16,10 @@ from orchestrator.domain import ledger
 from orchestrator.domain.event import Event, Json
 from orchestrator.domain.file import File
 from orchestrator.domain.job import Job
-from orchestrator.domain.machine import Abilities, Bed, Link, Machine
+from orchestrator.domain.machine import Abilities, Bed, Kind, Link, Machine
 from orchestrator.domain.member import Entitlement, Member, Role
-from orchestrator.domain.process import Material, Process
+from orchestrator.domain.presence import ReleasePolicy
+from orchestrator.domain.process import CutProcess, Material, Process
 from orchestrator.domain.tariff import tariff_a
 from orchestrator.domain.units import Money
 from orchestrator.flow.fleet import Fleet
@@ -78,6 +80,49 @@ class Home:
         await self.store.write(lambda unit: unit.put_machine(machine, {}, added))
         self.worlds[machine.id] = SimulatedMachine(Settings(identity=name, reading_seconds=240), self.clock)
         return machine
+
+    async def laser(
+        self, name: str = "Foucault", policy: ReleasePolicy = ReleasePolicy.KIOSK_START, **world: Any
+    ) -> Machine:
+        """A simulated laser, with a lid and an extractor that must be good."""
+        machine = a_machine(
+            name=name,
+            kind=Kind.LASER,
+            machine_class="laser",
+            link=Link.OFFLINE,
+            material=None,
+            abilities=Abilities(
+                size_mm=(600, 400, 0),
+                profile="co2-6040-grbl",
+                materials=(),
+                attended=True,
+                release=policy,
+                conditions=("lid", "extractor"),
+            ),
+        )
+        added = Event(topic="machine.added", at=self.clock.now(), actor="system", machine_id=machine.id)
+        await self.store.write(lambda unit: unit.put_machine(machine, {}, added))
+        settings = Settings(
+            identity=name,
+            kind=Kind.LASER,
+            panel=policy is ReleasePolicy.PHYSICAL_START,
+            **world,
+        )
+        self.worlds[machine.id] = SimulatedMachine(settings, self.clock)
+        return machine
+
+    async def train(self, member: Member, machine_class: str = "laser") -> None:
+        entitlement = Entitlement(member_id=member.id, machine_class=machine_class)
+        await self.store.write(lambda unit: unit.put_entitlement(entitlement))
+
+    async def cut(self, member: Member, name: str = "box-600s-.svg") -> Job:
+        """A drawing uploaded, quoted, accepted and prepared."""
+        file = await self.file(member, name)
+        wish = await quote(
+            self.lab, member, file_id=file.id, process=CutProcess(), quantity=1, machine_class=None
+        )
+        job, _created = await accept(self.lab, member, wish.id)
+        return await self.now(job)
 
     async def file(self, member: Member, name: str) -> File:
         async def content() -> AsyncIterator[bytes]:

@@ -6,11 +6,17 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
+from tests.rigs.folder import folder
+from tests.rigs.grbl import on_fake_grbl
 from tests.rigs.octoprint import on_fake
 from tests.rigs.rig import Rig
+from tests.rigs.ruida import ruida_on_fake
 from tests.rigs.simulated import simulated
 
 RIGS: Mapping[str, Callable[[Path], AbstractAsyncContextManager[Rig]]] = {
+    "folder": folder,
+    "grbl": on_fake_grbl,
     "octoprint": on_fake,
+    "ruida": ruida_on_fake,
     "simulated": simulated,
 }

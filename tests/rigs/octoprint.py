@@ -15,12 +15,13 @@ from orchestrator.domain.event import Json
 from orchestrator.ports import Driver
 from tests.rigs.fake_octoprint import API_KEY, FakeOctoPrint, fake_octoprint
 from tests.rigs.proxy import Mood, Proxy, proxied
+from tests.rigs.rig import OnCommand
 from tests.services import OctoPrintServer, wait_until
 
 T = TypeVar("T")
 
 
-class _Wired:
+class _Wired(OnCommand):
     """What the two have in common: real time, and a line that can fail."""
 
     def __init__(self, directory: Path, proxy: Proxy, api_key: str, answer_seconds: float) -> None:

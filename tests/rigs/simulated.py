@@ -13,11 +13,12 @@ from drivers.simulated.driver import SimulatedDriver
 from drivers.simulated.world import NO_TROUBLES, Settings, SimulatedMachine
 from orchestrator.ports import Driver
 from tests.fakes.clock import FakeClock
+from tests.rigs.rig import OnCommand
 
 T = TypeVar("T")
 
 
-class SimulatedRig:
+class SimulatedRig(OnCommand):
     def __init__(self, directory: Path) -> None:
         self.clock = FakeClock()
         self.machine = SimulatedMachine(Settings(speed=60.0), self.clock)

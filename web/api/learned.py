@@ -6,7 +6,7 @@ from uuid import UUID
 
 from orchestrator.domain.calibration import BP, PPM, Calibration
 from orchestrator.flow.learn import EstimateView, estimates
-from web.api.shapes import moment
+from web.api.moments import moment
 from web.typed import Call, Shown
 
 

@@ -13,6 +13,7 @@ from orchestrator.domain.member import Member
 from orchestrator.flow import report
 from web import security
 from web.api import shapes
+from web.api.moments import moment
 from web.api.shapes import ShownAccount, ShownMe, ShownUsageRecord
 from web.security import member_of
 from web.typed import Call, Given, Lenient, Shown
@@ -87,7 +88,7 @@ async def usage_records(call: Call, query: UsageQuery) -> UsageList:
             machine_id=run.machine_id,
             outcome=run.state.value,
             cause=run.cause.value if run.cause else None,
-            ended_at=shapes.moment(run.ended_at) if run.ended_at else None,
+            ended_at=moment(run.ended_at) if run.ended_at else None,
             usage=shapes.usage(run.usage),
         )
         for seq, run, job in rows

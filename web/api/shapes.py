@@ -3,31 +3,26 @@ are RFC 3339."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from orchestrator.domain import file as files
 from orchestrator.domain import tariff
 from orchestrator.domain.advice import Advice, TurnAdvice
 from orchestrator.domain.event import Event
 from orchestrator.domain.forecast import Forecast, Instants
 from orchestrator.domain.ledger import Balance
-from orchestrator.domain.machine import Abilities
+from orchestrator.domain.machine import Abilities, Machine
 from orchestrator.domain.matching import Refusal
-from orchestrator.domain.process import Material, Process, Quality, Turn
 from orchestrator.domain.quote import Estimate, Quote, Spread
 from orchestrator.domain.run import Run
 from orchestrator.domain.units import Money
 from orchestrator.domain.usage import Usage
 from orchestrator.flow.views import Explanation, JobView, MachineView
-from web.errors import ShownFault, shown_fault
-from web.typed import Given, Shown
-
-
-def moment(at: datetime) -> str:
-    """`2026-03-02T12:00:00.000Z`."""
-    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+from web.api.fileshapes import ShownWarning, warning
+from web.api.makings import ShownCutProcess, ShownProcess, process
+from web.api.moments import moment
+from web.typed import Shown
 
 
 def _at(at: datetime | None) -> str | None:
@@ -44,116 +39,7 @@ def money(value: Money) -> ShownMoney:
     return ShownMoney(amount=value.cents, currency=value.currency)
 
 
-class ProcessBody(Given):
-    material: Material = Material.PLA
-    quality: Quality = Quality.NORMAL
-    infill_percent: int = 15
-    supports: bool = False
-    perimeters: int = 2
-    brim_mm: int = 0
-    scale_percent: int = 100
-    turn: Turn = Turn.AS_DRAWN
-
-
-class ShownProcess(Shown):
-    material: str
-    quality: str
-    infill_percent: int
-    supports: bool
-    perimeters: int
-    brim_mm: int
-    scale_percent: int
-    turn: str
-    """How the part lies: `as_drawn`, or turned about an axis by so many degrees (`x90`)."""
-
-
-def process(value: Process) -> ShownProcess:
-    return ShownProcess(
-        material=value.material.value,
-        quality=value.quality.value,
-        infill_percent=value.infill_percent,
-        supports=value.supports,
-        perimeters=value.perimeters,
-        brim_mm=value.brim_mm,
-        scale_percent=value.scale_percent,
-        turn=value.turn.value,
-    )
-
-
 # --- files and quotes --------------------------------------------------------------------------------
-
-
-class ShownWarning(Shown):
-    rule: str
-    severity: str
-    """`info`, `warning`, or `question`: only you can answer it."""
-    text: str
-    remedy: str
-    """What to do; empty: nothing."""
-    places: list[list[float]]
-    """Where: points [x, y, z] or boxes [x, y, z, x, y, z], in mm, in the part as drawn."""
-    params: dict[str, Any]
-
-
-class ShownAnalysis(Shown):
-    kind: str
-    size_mm: tuple[float, float, float]
-    volume_mm3: float
-    area_mm2: float
-    triangles: int
-    watertight: bool
-    bodies: int | None
-    warnings: list[ShownWarning]
-
-
-class ShownFile(Shown):
-    id: UUID
-    sha256: str
-    name: str
-    kind: str | None
-    """None until it is known."""
-    size_bytes: int
-    created_at: str
-    analysis: ShownAnalysis | None
-    """None until it is done."""
-    refusals: list[ShownFault]
-
-
-def warning(value: files.Warning, language: str) -> ShownWarning:
-    return ShownWarning(
-        rule=value.rule,
-        severity=value.severity.value,
-        text=value.texts.get(language, value.texts.get("en", "")),
-        remedy=value.remedies.get(language, value.remedies.get("en", "")),
-        places=[list(place) for place in value.places],
-        params=dict(value.params),
-    )
-
-
-def analysis(value: files.Analysis, language: str) -> ShownAnalysis:
-    return ShownAnalysis(
-        kind=value.kind.value,
-        size_mm=value.size_mm,
-        volume_mm3=round(value.volume_mm3, 3),
-        area_mm2=round(value.area_mm2, 3),
-        triangles=value.triangles,
-        watertight=value.watertight,
-        bodies=value.bodies,
-        warnings=[warning(w, language) for w in value.warnings],
-    )
-
-
-def file(value: files.File, language: str) -> ShownFile:
-    return ShownFile(
-        id=value.id,
-        sha256=value.sha256,
-        name=value.name,
-        kind=value.analysis.kind.value if value.analysis else None,
-        size_bytes=value.size_bytes,
-        created_at=moment(value.created_at),
-        analysis=analysis(value.analysis, language) if value.analysis else None,
-        refusals=[shown_fault(f, language) for f in value.refusals],
-    )
 
 
 class ShownSpread(Shown):
@@ -161,10 +47,27 @@ class ShownSpread(Shown):
     p90: int
 
 
+class ShownOperation(Shown):
+    key: str
+    kind: str
+    """`cut`, `score`, `engrave` or `ignore`."""
+    seconds: int
+    length_mm: float
+
+
 class ShownEstimate(Shown):
     source: str
     print_seconds: ShownSpread
-    filament_milligrams: ShownSpread
+    """Of the machine, whatever it makes."""
+    filament_milligrams: ShownSpread | None
+    """None: a cut."""
+    beam_seconds: ShownSpread | None
+    """Laser on; None: no laser."""
+    cut_millimetres: int | None
+    sheet_mm2: int | None
+    """What is billed of the sheet: the work's own box, with a margin."""
+    operations: list[ShownOperation]
+    """What becomes of each colour of a drawing."""
     confidence: str
     confidence_reason: str
     calibration: str
@@ -190,7 +93,7 @@ class ShownLine(Shown):
 class ShownQuote(Shown):
     id: UUID
     file_id: UUID
-    process: ShownProcess
+    process: ShownProcess | ShownCutProcess
     quantity: int
     machine_class: str | None
     tariff_version: int
@@ -207,10 +110,20 @@ def _spread(value: Spread) -> ShownSpread:
 
 
 def estimate(value: Estimate) -> ShownEstimate:
+    cut = value.cutting
     return ShownEstimate(
         source=value.source.value,
         print_seconds=_spread(value.print_seconds),
-        filament_milligrams=_spread(value.filament_milligrams),
+        filament_milligrams=None if cut else _spread(value.filament_milligrams),
+        beam_seconds=_spread(cut.beam_seconds) if cut and cut.beam_seconds else None,
+        cut_millimetres=cut.cut_millimetres if cut else None,
+        sheet_mm2=cut.sheet_mm2 if cut else None,
+        operations=[
+            ShownOperation(
+                key=row.key, kind=row.kind.value, seconds=row.seconds, length_mm=round(row.length_mm, 1)
+            )
+            for row in (cut.rows if cut else ())
+        ],
         confidence=value.confidence.value,
         confidence_reason=value.confidence_reason,
         calibration=value.calibration,
@@ -290,6 +203,11 @@ def _turn(value: TurnAdvice, language: str) -> ShownTurn:
 class ShownUsage(Shown):
     machine_seconds: int
     filament_milligrams: int
+    beam_seconds: int | None
+    """Laser on; None: no laser."""
+    beam_source: str
+    cut_millimetres: int
+    sheet_mm2: int
     seconds_source: str
     filament_source: str
     quality: str
@@ -348,6 +266,10 @@ def usage(value: Usage) -> ShownUsage:
     return ShownUsage(
         machine_seconds=value.machine_seconds,
         filament_milligrams=value.filament_milligrams,
+        beam_seconds=value.beam_seconds,
+        beam_source=value.beam_source.value,
+        cut_millimetres=value.cut_millimetres,
+        sheet_mm2=value.sheet_mm2,
         seconds_source=value.seconds_source.value,
         filament_source=value.filament_source.value,
         quality=value.quality.value,
@@ -419,6 +341,9 @@ class ShownAbilities(Shown):
     materials: list[str]
     can_pause: bool
     attended: bool
+    release: str
+    """How a person starts it: `none` (nobody need be there), `physical_start` or `kiosk_start`."""
+    conditions: list[str]
 
 
 class ShownMachine(Shown):
@@ -442,6 +367,42 @@ class ShownMachine(Shown):
     material: str | None
 
 
+class ShownMachineRow(Shown):
+    """A machine, without what the queue makes of it."""
+
+    id: UUID
+    name: str
+    kind: str
+    machine_class: str
+    link: str
+    activity: str
+    bed: str
+    held: str
+    maintenance: bool
+    note: str
+    release: str
+    """`none`, `physical_start` or `kiosk_start`."""
+    tells_end: bool
+    """False: only a person knows when it is done, and says so on the device."""
+
+
+def machine_row(m: Machine) -> ShownMachineRow:
+    return ShownMachineRow(
+        id=m.id,
+        name=m.name,
+        kind=m.kind.value,
+        machine_class=m.machine_class,
+        link=m.link.value,
+        activity=m.activity.value,
+        bed=m.bed.value,
+        held=m.held,
+        maintenance=m.maintenance,
+        note=m.note,
+        release=m.abilities.release.value,
+        tells_end=m.abilities.tells_end,
+    )
+
+
 def refusal(value: Refusal) -> ShownRefusal:
     return ShownRefusal(
         rule=value.rule, reason=value.reason, until=value.until.value, seen=value.seen, needed=value.needed
@@ -454,6 +415,8 @@ def _abilities(value: Abilities) -> ShownAbilities:
         materials=[m.value for m in value.materials],
         can_pause=value.can_pause,
         attended=value.attended,
+        release=value.release.value,
+        conditions=list(value.conditions),
     )
 
 

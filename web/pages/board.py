@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from uuid import UUID
 
-from orchestrator.domain.machine import WORKING, Activity, Bed, Link, Machine
+from orchestrator.domain.machine import WORKING, Activity, Bed, Kind, Link, Machine, needs_release
 from orchestrator.domain.run import RunState
+from orchestrator.flow.beside import Beside
 from orchestrator.flow.views import MachineView
 from web.pages.i18n import N_
-from web.pages.labels import RUN_STATES, Label, Tone
+from web.pages.labels import RELEASES, RUN_STATES, Label, Tone, run_label
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,6 +22,7 @@ class Card:
     view: MachineView
     headline: Label
     asks: str  # the one thing a person should do here: "decide", "clear", "load", or "" for none
+    beside: Beside | None = None  # None: a machine that starts by itself
 
     @property
     def machine(self) -> Machine:
@@ -29,6 +32,20 @@ class Card:
     def needs_person(self) -> bool:
         return self.headline.tone is Tone.YOU
 
+
+TROUBLES: Mapping[str, Label] = {
+    "not_withdrawn": Label(
+        text=N_("Not released in time"),
+        tone=Tone.YOU,
+        hint=N_("Its file could not be taken back: delete it at the machine’s own panel."),
+    ),
+    "run_without_presence": Label(
+        text=N_("Started without a release"),
+        tone=Tone.YOU,
+        hint=N_("Somebody pressed its start and nobody said that they stay. Go there now."),
+    ),
+}
+"""What is wrong with how a machine is attended, by the reason."""
 
 Found = tuple[Label, str]
 Rule = Callable[[MachineView], Found | None]
@@ -92,14 +109,16 @@ def _unwell(view: MachineView) -> Found | None:
 
 
 def _run(view: MachineView) -> Found | None:
-    return (RUN_STATES[view.run.state], "") if view.run else None
+    return (run_label(view.run, view.machine, mine=False), "") if view.run else None
 
 
 def _foreign(view: MachineView) -> Found | None:
     if view.machine.activity not in WORKING:
         return None
     hint = N_("It was started at the machine. Établi leaves it alone.")
-    return Label(text=N_("Printing something of its own"), tone=Tone.WORK, hint=hint), ""
+    prints = view.machine.kind is Kind.PRINTER
+    text = N_("Printing something of its own") if prints else N_("Working on something of its own")
+    return Label(text=text, tone=Tone.WORK, hint=hint), ""
 
 
 def _bed(view: MachineView) -> Found | None:
@@ -115,9 +134,9 @@ def _empty(view: MachineView) -> Found | None:
 
 
 def _attended(view: MachineView) -> Found | None:
-    if not view.machine.abilities.attended:
+    if not needs_release(view.machine):
         return None
-    hint = N_("A person who stands at it starts every job.")
+    hint = RELEASES[view.machine.abilities.release]
     return Label(text=N_("Free, started by hand"), tone=Tone.GOOD, hint=hint), ""
 
 
@@ -128,14 +147,18 @@ _READY = Label(text=N_("Ready"), tone=Tone.GOOD, hint=N_("The next job that suit
 _ORDER = (Tone.YOU, Tone.WORK, Tone.GOOD, Tone.BAD, Tone.CALM)
 
 
-def card(view: MachineView) -> Card:
+def card(view: MachineView, beside: Beside | None = None) -> Card:
+    trouble = TROUBLES.get(beside.trouble) if beside else None
     for rule in RULES:
         found = rule(view)
         if found is not None:
-            return Card(view=view, headline=found[0], asks=found[1])
-    return Card(view=view, headline=_READY, asks="")
+            headline = trouble if trouble and rule is _run else found[0]
+            return Card(view=view, headline=headline, asks=found[1], beside=beside)
+    return Card(view=view, headline=_READY, asks="", beside=beside)
 
 
-def cards(views: Sequence[MachineView]) -> list[Card]:
+def cards(views: Sequence[MachineView], besides: Mapping[UUID, Beside] | None = None) -> list[Card]:
     """Those that need a person first, then those at work, then by name."""
-    return sorted(map(card, views), key=lambda c: (_ORDER.index(c.headline.tone), c.machine.name))
+    known = besides or {}
+    made = [card(view, known.get(view.machine.id)) for view in views]
+    return sorted(made, key=lambda c: (_ORDER.index(c.headline.tone), c.machine.name))

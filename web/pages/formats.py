@@ -67,6 +67,8 @@ class Formats:
             return self.exact_span(quantity.value)
         if quantity.unit is Unit.MILLIGRAMS:
             return self.grams(quantity.value)
+        if quantity.unit is Unit.SQUARE_MILLIMETRES:
+            return self.square_centimetres(quantity.value)
         return self.number(quantity.value)
 
     def number(self, count: int) -> str:
@@ -75,6 +77,18 @@ class Formats:
     def size(self, size_mm: Sequence[float]) -> str:
         sides = (format_decimal(round(mm, 1), format="#,##0.#", locale=self.locale) for mm in size_mm)
         return " × ".join(sides) + "\u00a0mm"
+
+    def length(self, millimetres: float) -> str:
+        """Of a cut: metres from a metre on, else millimetres."""
+        if millimetres < 1000:
+            return self._unit(round(Decimal(millimetres)), "length-millimeter")
+        return self._unit(round(Decimal(millimetres) / 1000, 2), "length-meter")
+
+    def square_centimetres(self, square_millimetres: int) -> str:
+        return self._unit(round(Decimal(square_millimetres) / 100), "area-square-centimeter")
+
+    def millimetres(self, mm: float) -> str:
+        return self._unit(round(Decimal(mm), 1), "length-millimeter")
 
     def percent(self, permille: int) -> str:
         return format_percent(permille // 10 / 100, locale=self.locale)

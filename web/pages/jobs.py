@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from datetime import datetime
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from urllib.parse import urlencode
 from uuid import UUID
 
 from aiohttp import web
 
-from orchestrator.domain.errors import Conflict, EtabliError, NotFound
+from orchestrator.domain.errors import Conflict, EtabliError, NotFound, Rejected
+from orchestrator.domain.event import Event
 from orchestrator.domain.job import Job, JobState
+from orchestrator.domain.machine import needs_release
 from orchestrator.domain.member import Member, Permission
-from orchestrator.flow import act, report
+from orchestrator.domain.process import CutProcess
+from orchestrator.domain.run import RunState
+from orchestrator.flow import act, release, report
+from orchestrator.flow.beside import STAGED
 from orchestrator.flow.lab import Lab
 from orchestrator.flow.prepare import slicing
-from web.pages.face import as_id, id_in, lab_of, me, page, problem, reader_of, see
-from web.pages.story import buttons
+from orchestrator.flow.views import JobView
+from web.pages import cuts
+from web.pages.face import as_id, form_of, id_in, lab_of, locale_of, me, page, problem, reader_of, see
+from web.pages.story import buttons, may_judge
 
 FILES_SHOWN = 5
 EVENTS_SHOWN = 200
@@ -81,8 +89,36 @@ async def _job_page(
         events=events,
         slicing=slicing(events) if view.job.state is JobState.PREPARING else None,
         can=buttons(view, operates=reader_of(request).may(Permission.OPERATE)),
+        waits=waits(lab, view, events),
+        judging=may_judge(events, view),
+        sheet=_sheet(lab, view, locale_of(request)),
         problem=told,
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Waits:
+    """A run that goes on only when a person releases it at its machine."""
+
+    until: datetime | None  # then the file is taken back; None: not known
+
+
+def waits(lab: Lab, view: JobView, events: Sequence[Event]) -> Waits | None:
+    """None: nothing waits for a person at a machine."""
+    run = view.runs[-1] if view.runs else None
+    machine = view.machines.get(run.machine_id) if run else None
+    waiting = run is not None and run.state in {RunState.STAGED, RunState.PAUSED}
+    if run is None or machine is None or not waiting or not needs_release(machine):
+        return None
+    times = [event.at for event in events if event.run_id == run.id and event.topic == STAGED]
+    kept = timedelta(seconds=lab.limits.release_seconds)
+    return Waits(until=times[0] + kept if times else None)
+
+
+def _sheet(lab: Lab, view: JobView, locale: str) -> str:
+    """What people call a drawing's material; empty for a print."""
+    making = view.job.process
+    return cuts.sheet_name(lab, making, view.quote.profile, locale) if isinstance(making, CutProcess) else ""
 
 
 Action = Callable[[Lab, Member, UUID], Awaitable[Job]]
@@ -103,6 +139,21 @@ async def job_action(request: web.Request) -> web.StreamResponse:
         raise NotFound("There is no such action.")
     try:
         await action(lab_of(request), me(request), job_id)
+    except Conflict as no:
+        return await _job_page(request, job_id, refusal=no)
+    return see(f"/jobs/{job_id}")
+
+
+async def judge(request: web.Request) -> web.StreamResponse:
+    """How an ended run came out, as its member says."""
+    form = await form_of(request)
+    job_id = as_id(form.get("job_id", ""))
+    try:
+        verdict = release.Judgement(form.get("verdict", ""))
+    except ValueError:
+        raise Rejected("There is no such verdict.", code="verdict") from None
+    try:
+        await release.judge(lab_of(request), me(request), id_in(request), verdict)
     except Conflict as no:
         return await _job_page(request, job_id, refusal=no)
     return see(f"/jobs/{job_id}")

@@ -7,15 +7,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from orchestrator.domain.file import Severity, Warning
-from orchestrator.domain.job import JobState
+from orchestrator.domain.job import Job, JobState
+from orchestrator.domain.machine import Machine, needs_release
 from orchestrator.domain.matching import Refusal, Until
-from orchestrator.domain.process import Material, Quality, Turn
+from orchestrator.domain.member import Member
+from orchestrator.domain.presence import (
+    CONFIRM_MINUTES_MAX,
+    OVERRIDE_MINUTES_MAX,
+    Override,
+    ReleasePolicy,
+)
+from orchestrator.domain.process import CutKind, CutProcess, Making, Material, Quality, Turn
 from orchestrator.domain.quote import Confidence
-from orchestrator.domain.run import Cause, RunState
-from orchestrator.domain.tariff import LineKind
+from orchestrator.domain.run import Cause, Run, RunState
+from orchestrator.domain.tariff import Line, LineKind
+from orchestrator.domain.units import Unit
+from orchestrator.domain.usage import Source
+from orchestrator.flow.release import Closing, Judgement
+from orchestrator.flow.views import JobView
 from web.errors import Problem, ShownFault
 from web.pages.i18n import N_
 
@@ -88,6 +101,118 @@ RUN_STATES: Mapping[RunState, Label] = {
     ),
 }
 
+CUT_JOB_STATES: Mapping[JobState, Label] = {
+    JobState.PREPARING: Label(
+        text=N_("Being prepared"),
+        tone=Tone.WORK,
+        hint=N_("Your drawing becomes the way of the beam, line by line."),
+    ),
+    JobState.QUEUED: Label(
+        text=N_("In the queue"),
+        hint=N_("When it is your turn the machine gets the file, and you start it there yourself."),
+    ),
+    JobState.DONE: Label(
+        text=N_("Done"), tone=Tone.GOOD, hint=N_("Take your part and what is left of the sheet.")
+    ),
+}
+"""What reads otherwise for a drawing; all else as in JOB_STATES."""
+
+CUT_RUN_STATES: Mapping[RunState, Label] = {
+    RunState.STAGED: Label(
+        text=N_("Waiting for you at the machine"),
+        tone=Tone.YOU,
+        hint=N_("It is your turn. Nothing starts by itself: go there, lay your sheet in and release it."),
+    ),
+    RunState.RUNNING: Label(text=N_("Cutting"), tone=Tone.WORK),
+    RunState.PAUSED: Label(
+        text=N_("Held"), tone=Tone.YOU, hint=N_("It goes on only by a new release at the machine.")
+    ),
+    RunState.UNCLEAR: Label(
+        text=N_("Unclear: somebody must look"),
+        tone=Tone.YOU,
+        hint=N_("The contact was lost around the start, so nobody here knows whether it cuts."),
+    ),
+}
+"""What reads otherwise at a machine that only a person starts; all else as in RUN_STATES."""
+
+WATCHED_RUN_STATES: Mapping[RunState, Label] = {
+    RunState.STAGED: Label(
+        text=N_("Waits for its release"), tone=Tone.YOU, hint=N_("A person at it starts it.")
+    ),
+}
+"""The same for those who look after the machines: it is not their turn."""
+
+RELEASES: Mapping[ReleasePolicy, str] = {
+    ReleasePolicy.NONE: N_("Nobody has said how a person starts it: it gets no job."),
+    ReleasePolicy.PHYSICAL_START: N_("Released on its tablet, then started at its own panel."),
+    ReleasePolicy.KIOSK_START: N_("Released on its tablet; it runs while the person stays."),
+}
+"""How a person starts a machine that only a person starts."""
+
+CUT_KINDS: Mapping[CutKind, str] = {
+    CutKind.CUT: N_("Cut"),
+    CutKind.SCORE: N_("Score"),
+    CutKind.ENGRAVE: N_("Engrave"),
+    CutKind.IGNORE: N_("Leave out"),
+}
+SOURCES: Mapping[Source, str] = {
+    Source.MACHINE: N_("counted by the machine"),
+    Source.CURVE: N_("read off the file, as far as it came"),
+    Source.ARTIFACT: N_("as planned"),
+    Source.CLOCK: N_("by our own clock"),
+    Source.NONE: N_("not measured"),
+}
+"""Where a measured figure comes from."""
+PAINTS: Mapping[str, str] = {"stroke": N_("Lines"), "fill": N_("Areas"), "picture": N_("Picture")}
+UNITS: Mapping[str, str] = {
+    "96dpi": N_("96 to the inch (today’s SVG)"),
+    "90dpi": N_("90 to the inch (old Inkscape)"),
+    "72dpi": N_("72 to the inch (Illustrator)"),
+    "mm": N_("millimetres"),
+}
+"""How the numbers of a drawing may be read that does not say."""
+UNIT_PARAMS: Mapping[str, tuple[str, str]] = {
+    "96dpi": ("x96", "y96"),
+    "90dpi": ("x90", "y90"),
+    "72dpi": ("x72", "y72"),
+    "mm": ("xmm", "ymm"),
+}
+"""Where a question says how large the drawing would then be."""
+SHEET_CONFIDENCES: Mapping[str, str] = {
+    "vendor": N_("the maker’s figures"),
+    "lab_tested": N_("tested by a lab, on its own machine"),
+    "scaled": N_("reckoned from another machine’s"),
+    "community": N_("from other people’s experience"),
+}
+CONDITIONS: Mapping[str, str] = {
+    "lid": N_("The lid is closed"),
+    "extractor": N_("The extractor runs"),
+    "air": N_("The air blows"),
+    "water": N_("The cooling water flows"),
+    "door": N_("The door is closed"),
+}
+"""Sensors of a machine, as what they must say; one that is not here is shown by its name."""
+CHECKS: Mapping[str, str] = {
+    "material_in": N_("My sheet lies in the machine, flat and in focus."),
+    "extractor_on": N_("The extractor is on."),
+    "staying": N_("I stay beside it until it ends."),
+}
+JUDGEMENTS: Mapping[Judgement, str] = {
+    Judgement.GOOD: N_("It is good"),
+    Judgement.NOT_THROUGH: N_("Not cut through"),
+    Judgement.BURNT: N_("Burnt"),
+    Judgement.MOVED: N_("The sheet moved"),
+    Judgement.WRONG_SIZE: N_("Wrong size"),
+    Judgement.DRAWING: N_("The drawing was wrong"),
+    Judgement.OTHER: N_("Something else"),
+}
+CLOSINGS: Mapping[Closing, str] = {
+    Closing.FINISHED: N_("It finished"),
+    Closing.FAILED: N_("It failed"),
+    Closing.NEVER_STARTED: N_("It never started"),
+}
+"""How a run ended at a machine that does not tell."""
+
 CAUSES: Mapping[Cause, str] = {
     Cause.MACHINE_FAULT: N_("a fault of the machine"),
     Cause.HOUSE_MATERIAL: N_("the lab’s material"),
@@ -141,6 +266,7 @@ REASONS: Mapping[str, str] = {
 LINE_KINDS: Mapping[LineKind, str] = {
     LineKind.SETUP: N_("Set-up"),
     LineKind.TIME: N_("Machine time"),
+    LineKind.BEAM: N_("Laser on"),
     LineKind.MATERIAL: N_("Material"),
     LineKind.MINIMUM_TOPUP: N_("Up to the minimum price"),
     LineKind.CAP_DISCOUNT: N_("Above the quoted maximum: not charged"),
@@ -163,6 +289,24 @@ REFUSALS: Mapping[str, str] = {
 }
 """Why a machine does not take a job, by the rule's code."""
 
+INTERLOCKS: Mapping[str, str] = {
+    "identity": N_("The job was sent to another machine."),
+    "state": N_("The job is not waiting for a release any more."),
+    "bed": N_("The bed is not confirmed clear: take the last part out, then say so."),
+    "attended": N_("Nobody has said how a person starts this machine: ask the staff."),
+    "presence": N_("Only a person who stands at the machine starts it, and confirms all points."),
+    "release_person": N_("Only whose job it is, or the staff, releases it."),
+    "no_training": N_("You have no training on record for this kind of machine: %(needed)s."),
+    "condition": N_("Not as it must be, or not known: %(needed)s."),
+    "held": N_("The machine is held back by the lab: %(seen)s"),
+    "link": N_("The machine cannot be reached: %(seen)s."),
+    "hold": N_("The maximum price of this job is not set aside any more: ask at the desk."),
+    "database": N_("Établi cannot say whether somebody is there."),
+}
+"""Why a machine that only a person starts does not start, or holds: by the interlock's code, at the machine."""
+HOLDS: Mapping[str, str] = {"presence": N_("The person at the machine was not heard of any more.")}
+"""What reads otherwise once it runs."""
+
 UNTIL: Mapping[Until, Label] = {
     Until.NEVER: Label(text=N_("never here"), tone=Tone.BAD),
     Until.PERSON: Label(text=N_("waits for a person"), tone=Tone.YOU),
@@ -183,6 +327,12 @@ SEEN: Mapping[str, str] = {
     "fault": N_("fault"),
     "fdm": N_("3D printers"),
     "laser": N_("laser cutters"),
+    "vinyl": N_("vinyl cutters"),
+    "lid": N_("the lid"),
+    "extractor": N_("the extractor"),
+    "air": N_("the air"),
+    "water": N_("the cooling water"),
+    "door": N_("the door"),
 }
 """Machine words that appear inside a refusal; others (sizes, names) are shown as they are."""
 
@@ -196,6 +346,9 @@ REMEDIES: Mapping[str, str] = {
     "file.unreadable": N_("Simplify the model, or export it again as binary STL."),
     "quote.material": N_("Choose another material."),
     "quote.machine_class": N_("Choose another kind of machine."),
+    "quote.process": N_("Go back to the file and ask for its price again."),
+    "override.reason": N_("Write down why: the second person has to know."),
+    "override.condition": N_("Choose a sensor of this machine."),
     "quote.quantity": N_("Choose a quantity within the limit."),
     "too_large": N_("Simplify the model or split it into several files."),
 }
@@ -205,6 +358,9 @@ FAULTS: Mapping[str, str] = {
     "quote.material": N_("No machine that is large enough takes this material: %(seen)s."),
     "quote.machine_class": N_("The lab has no such machine: %(seen)s."),
     "quote.quantity": N_("This quantity is not possible: %(seen)s."),
+    "quote.process": N_("A file of this kind is not made that way: %(seen)s."),
+    "override.reason": N_("Nothing is said about why the sensor is done without."),
+    "override.condition": N_("The machine has no such sensor: %(seen)s."),
 }
 
 PROBLEMS: Mapping[str, str] = {
@@ -216,6 +372,11 @@ PROBLEMS: Mapping[str, str] = {
     "state": N_("It has changed meanwhile. This is its present state."),
     "conflict": N_("It has changed meanwhile. This is its present state."),
     "bed.in_use": N_("A job is on this machine; it must end before the bed can be clear."),
+    "laser.remote_start": N_("It goes on only by a release at the machine, on the tablet that stands there."),
+    "override.two_people": N_("A second person must confirm it: one is not two."),
+    "override.reason": N_("Say why the sensor is done without."),
+    "kiosk.too_many": N_("This machine has tablets enough; revoke one first."),
+    "changed": N_("It has changed meanwhile. This is its present state."),
     "credentials": N_("This address and this password do not go together."),
     "sign_in.throttled": N_("Too many attempts. Wait a quarter of an hour, or ask the lab."),
     "sign_in.busy": N_("Many people are signing in at this moment. Try again in a few seconds."),
@@ -237,6 +398,67 @@ def refusal_text(refusal: Refusal, translate: Gettext) -> str:
 def _seen(value: str, translate: Gettext) -> str:
     known = SEEN.get(value)
     return translate(known) if known else value
+
+
+def interlock_text(refusal: Refusal, translate: Gettext, *, held: bool = False) -> str:
+    """As `refusal_text`, of what forbids a start, or (`held`) made a running machine hold."""
+    known = (HOLDS if held else {}).get(refusal.rule) or INTERLOCKS.get(refusal.rule)
+    if known is None:
+        return refusal.reason
+    return translate(known) % {
+        "seen": _seen(refusal.seen, translate),
+        "needed": _seen(refusal.needed, translate),
+    }
+
+
+def is_cut(process: Making) -> bool:
+    return isinstance(process, CutProcess)
+
+
+def job_label(job: Job) -> Label:
+    return (CUT_JOB_STATES if is_cut(job.process) else {}).get(job.state) or JOB_STATES[job.state]
+
+
+def run_label(run: Run, machine: Machine | None, *, mine: bool = True) -> Label:
+    """How a run reads to whoever it belongs to, or (`mine` False) to those who look after the machine."""
+    table: Mapping[RunState, Label] = {}
+    if machine is not None and needs_release(machine):
+        table = CUT_RUN_STATES if mine else {**CUT_RUN_STATES, **WATCHED_RUN_STATES}
+    return table.get(run.state) or RUN_STATES[run.state]
+
+
+def waits_for_person(run: Run, machine: Machine | None) -> bool:
+    """Does it go on only when somebody releases it at the machine?"""
+    return machine is not None and needs_release(machine) and run.state in {RunState.STAGED, RunState.PAUSED}
+
+
+def shown_label(view: JobView, reader: Member | None) -> Label:
+    """What a job is called in a list and on its page: where its run waits for a person, that is what matters."""
+    run = view.runs[-1] if view.runs else None
+    machine = view.machines.get(run.machine_id) if run else None
+    if run is None or view.job.state is not JobState.ACTIVE or not waits_for_person(run, machine):
+        return job_label(view.job)
+    return run_label(run, machine, mine=reader is not None and reader.id == view.job.member_id)
+
+
+def line_text(line: Line) -> str:
+    """What a price line is for; a material that is paid by its area is a sheet."""
+    if line.kind is LineKind.MATERIAL and line.quantity.unit is Unit.SQUARE_MILLIMETRES:
+        return N_("Sheet")
+    return LINE_KINDS[line.kind]
+
+
+def condition_text(name: str, translate: Gettext) -> str:
+    known = CONDITIONS.get(name)
+    return translate(known) if known else name
+
+
+def override_ends(one: Override) -> datetime:
+    return (one.confirmed_at or one.asked_at) + timedelta(minutes=OVERRIDE_MINUTES_MAX)
+
+
+def override_asks_until(one: Override) -> datetime:
+    return one.asked_at + timedelta(minutes=CONFIRM_MINUTES_MAX)
 
 
 def fault_text(fault: ShownFault, translate: Gettext) -> str:

@@ -7,8 +7,9 @@ from aiohttp import web
 from orchestrator.domain.errors import Conflict, EtabliError, NotFound, Rejected
 from orchestrator.domain.member import Permission
 from orchestrator.domain.process import Material
-from orchestrator.flow import act, report
+from orchestrator.flow import act, release, report
 from orchestrator.flow.act import Verdict
+from orchestrator.flow.beside import beside
 from web.pages import board
 from web.pages.face import as_id, form_of, id_in, lab_of, me, page, problem, reader_of, see
 
@@ -21,11 +22,13 @@ async def _listing(request: web.Request, *, refusal: EtabliError | None = None) 
     lab, who = lab_of(request), me(request)
     told = problem(request, refusal) if refusal else None
     cleared = request.query.get("cleared")
+    views = await report.fleet(lab, who)
+    besides = await beside(lab, who, [view.machine for view in views])
     return page(
         request,
         "machines.html",
         status=told.status if told else 200,
-        cards=board.cards(await report.fleet(lab, who)),
+        cards=board.cards(views, besides),
         cleared=await report.machine_view(lab, who, as_id(cleared)) if cleared else None,
         here=request.path_qs if request.method == "GET" else "/machines",
         operates=reader_of(request).may(Permission.OPERATE),
@@ -52,11 +55,25 @@ async def action(request: web.Request) -> web.StreamResponse:
                 await act.maintenance(lab, who, machine_id, form.get("on") == "yes")
             case "material":
                 await act.load_material(lab, who, machine_id, _material(form))
+            case "override":
+                await release.override(
+                    lab, who, machine_id, form.get("condition", ""), form.get("reason", "")
+                )
             case _:
                 raise NotFound("There is no such action.")
     except Conflict as no:
         return await _listing(request, refusal=no)
+    except Rejected as no:
+        if no.code != "override.reason":
+            raise
+        return await _listing(request, refusal=no)
     return see(following)
+
+
+async def revoke(request: web.Request) -> web.StreamResponse:
+    """A tablet speaks for its machine no more."""
+    await release.revoke(lab_of(request), me(request), id_in(request))
+    return see("/machines")
 
 
 def _material(form: dict[str, str]) -> Material | None:

@@ -6,6 +6,7 @@ A price that cannot be made leaves the choices standing beside the reason, so th
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 from uuid import UUID
 
 from aiohttp import web
@@ -13,11 +14,12 @@ from aiohttp import web
 from orchestrator.domain.errors import EtabliError, Rejected, Unavailable
 from orchestrator.domain.file import File
 from orchestrator.domain.member import Member
-from orchestrator.domain.process import Material, Process, Quality, Turn, placed
+from orchestrator.domain.process import CutProcess, Making, Material, Process, Quality, Turn, placed
 from orchestrator.domain.quote import Quote
 from orchestrator.flow import advise, report, submit
 from orchestrator.flow.lab import Lab
 from web.multipart import upload_of
+from web.pages import cuts
 from web.pages.face import as_id, form_of, id_in, lab_of, me, page, problem, see
 from web.pages.jobs import listed
 
@@ -36,7 +38,7 @@ async def upload(request: web.Request) -> web.StreamResponse:
 async def _price_first(request: web.Request, file: File) -> str:
     """The page of its first price; where there is none yet, the file's own page says why and what to choose."""
     try:
-        quote = await _quote(lab_of(request), me(request), file.id, Process(), 1)
+        quote = await _quote(lab_of(request), me(request), file.id, _usual(file), 1)
     except Rejected:
         return f"/files/{file.id}"
     except Unavailable as no:
@@ -44,6 +46,10 @@ async def _price_first(request: web.Request, file: File) -> str:
             return f"/files/{file.id}"
         raise
     return f"/quotes/{quote.id}"
+
+
+def _usual(file: File) -> Making:
+    return submit.usual_process(file.analysis) if file.analysis else Process()
 
 
 async def file_page(request: web.Request) -> web.StreamResponse:
@@ -60,11 +66,11 @@ async def file_page(request: web.Request) -> web.StreamResponse:
     reason: EtabliError | None = None
     if file.owner_id == who.id:
         try:
-            return see(f"/quotes/{(await _quote(lab, who, file.id, Process(), 1)).id}")
+            return see(f"/quotes/{(await _quote(lab, who, file.id, _usual(file), 1)).id}")
         except Rejected as no:
             reason = no
     # Not an error of this page: it is the place where one chooses otherwise.
-    return await _choices(request, file, None, Process(), 1, reason, status=200)
+    return await _choices(request, file, None, _usual(file), 1, reason, status=200)
 
 
 async def make_quote(request: web.Request) -> web.StreamResponse:
@@ -72,7 +78,8 @@ async def make_quote(request: web.Request) -> web.StreamResponse:
     lab, who, form = lab_of(request), me(request), await form_of(request)
     file_id = as_id(form.get("file_id", ""))
     try:
-        process, quantity = _process(form), int(form.get("quantity") or 1)
+        process: Making = cuts.process(form) if cuts.is_cut(form) else _process(form)
+        quantity = int(form.get("quantity") or 1)
     except ValueError as no:
         raise Rejected("This choice is not possible.", code="quote.form") from no
     try:
@@ -103,7 +110,7 @@ def _process(form: Mapping[str, str]) -> Process:
     )
 
 
-async def _quote(lab: Lab, who: Member, file_id: UUID, process: Process, quantity: int) -> Quote:
+async def _quote(lab: Lab, who: Member, file_id: UUID, process: Making, quantity: int) -> Quote:
     return await submit.quote(
         lab, who, file_id=file_id, process=process, quantity=quantity, machine_class=None
     )
@@ -126,7 +133,7 @@ async def _choices(
     request: web.Request,
     file: File,
     quote: Quote | None,
-    process: Process,
+    process: Making,
     quantity: int,
     refusal: EtabliError | None,
     *,
@@ -135,19 +142,22 @@ async def _choices(
     """A price beside the choices that made it, or those just made that cannot be priced."""
     lab, who = lab_of(request), me(request)
     told = problem(request, refusal) if refusal else None
-    return page(
-        request,
-        "quote.html",
-        status=status or (told.status if told else 200),
-        quote=quote,
-        file=file,
-        account=await report.account(lab, who),
-        process=process,
-        size_mm=placed(file.analysis.size_mm, process) if file.analysis else None,
-        quantity=quantity,
-        quantity_max=lab.limits.quantity_max,
-        problem=told,
-    )
+    values: dict[str, Any] = {
+        "quote": quote,
+        "file": file,
+        "account": await report.account(lab, who),
+        "process": process,
+        "quantity": quantity,
+        "quantity_max": lab.limits.quantity_max,
+        "problem": told,
+    }
+    template = "quote.html"
+    if isinstance(process, CutProcess) and file.analysis is not None:
+        template = "cut.html"
+        values |= await cuts.values(lab, who, file.analysis, quote, process)
+    elif isinstance(process, Process):
+        values["size_mm"] = placed(file.analysis.size_mm, process) if file.analysis else None
+    return page(request, template, status=status or (told.status if told else 200), **values)
 
 
 async def advice(request: web.Request) -> web.StreamResponse:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from orchestrator.domain.member import Permission
 from web.pages import desk, entrance, estimates, jobs, machines, quotes
+from web.pages import kiosk as tablet
 from web.security import SIGN_IN_PATH
 from web.typed import PUBLIC, SIGNED_IN, PageRoute
 
@@ -31,6 +32,11 @@ PAGES: tuple[PageRoute, ...] = (
     PageRoute(
         method="POST", path="/runs/{id}/decide", handler=machines.decide, permission=Permission.OPERATE
     ),
+    PageRoute(method="POST", path="/runs/{id}/judge", handler=jobs.judge, permission=Permission.SUBMIT),
+    PageRoute(
+        method="POST", path="/kiosks/{id}/revoke", handler=machines.revoke, permission=Permission.OPERATE
+    ),
+    PageRoute(method="GET", path="/kiosk", handler=tablet.kiosk_page, permission=PUBLIC),
     PageRoute(method="GET", path="/queue", handler=desk.queue, permission=Permission.ALL_JOBS),
     PageRoute(method="GET", path="/estimates", handler=estimates.listing, permission=Permission.OPERATE),
     PageRoute(method="GET", path="/account", handler=desk.account, permission=Permission.READ),

@@ -18,6 +18,7 @@ from drivers.simulated.world import NO_TROUBLES, Settings, SimulatedMachine, Tro
 from orchestrator.domain.errors import Conflict, MachineUnreachable, Misconfigured
 from orchestrator.domain.event import Json
 from orchestrator.domain.machine import Activity, Kind
+from orchestrator.domain.presence import Presence
 from orchestrator.ports import (
     Accepted,
     Control,
@@ -28,6 +29,7 @@ from orchestrator.ports import (
     Where,
 )
 from tests.fakes.clock import NOON, FakeClock
+from tests.rigs.rig import a_presence
 
 OURS = "fl-0123456789ab-cdef01.gcode"
 SECONDS = 1000  # of the machine, in a file of `a_file`
@@ -57,10 +59,10 @@ class Scene:
         except MachineUnreachable:
             self.lost += 1
 
-    async def start(self, troubles: Troubles = NO_TROUBLES) -> object:
+    async def start(self, troubles: Troubles = NO_TROUBLES, presence: Presence | None = None) -> object:
         self.machine.troubles = troubles
         await self.driver.stage(self.file, OURS)
-        return await self.driver.start(OURS)
+        return await self.driver.start(OURS, presence)
 
     @property
     def steps(self) -> list[Activity]:
@@ -248,17 +250,43 @@ async def test_a_hanging_machine_ends_every_call_after_ten_seconds(tmp_path: Pat
 
 async def test_a_laser_never_starts_unless_a_person_stands_there(tmp_path: Path) -> None:
     async with a_scene(tmp_path, Settings(kind=Kind.LASER)) as scene:
+        presence = a_presence(scene.file, scene.clock)
         alone = await scene.start()
-        scene.machine.attend(60)
         await scene.clock.advance(61)
-        too_late = await scene.start()
-        scene.machine.attend(60)
-        attended = await scene.start()
+        too_late = await scene.start(presence=presence)
+        attended = await scene.start(presence=a_presence(scene.file, scene.clock))
 
     assert [type(answer) for answer in (alone, too_late, attended)] == [Refused, Refused, Accepted]
     assert isinstance(alone, Refused)
     assert "person" in alone.words
     assert len(scene.machine.starts) == 1
+
+
+async def test_a_laser_that_we_feed_holds_by_itself_when_nobody_says_that_somebody_is_there(
+    tmp_path: Path,
+) -> None:
+    async with a_scene(tmp_path, Settings(kind=Kind.LASER)) as scene:
+        await scene.start(presence=a_presence(scene.file, scene.clock))
+        for _ in range(10):
+            scene.driver.attend()
+            await scene.clock.advance(0.5)
+        before = scene.machine.read()
+
+        await scene.clock.advance(30)
+
+        assert before.activity is not Activity.PAUSED
+        assert scene.machine.read().activity is Activity.PAUSED
+        assert (scene.machine.read().machine_seconds or 0) <= (before.machine_seconds or 0) + 2
+
+
+async def test_a_laser_with_a_panel_refuses_every_start_of_ours(tmp_path: Path) -> None:
+    async with a_scene(tmp_path, Settings(kind=Kind.LASER, panel=True)) as scene:
+        answer = await scene.start(presence=a_presence(scene.file, scene.clock))
+
+        assert isinstance(answer, Refused)
+        scene.machine.press_start(OURS)
+        await scene.clock.advance(10)
+        assert scene.machine.read().activity is not Activity.PAUSED
 
 
 # --- what outlives us ----------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from schemathesis.core.result import Ok
 
 from tests.web.api.server import Desk, Program, a_desk
 from web.routes import API
-from web.typed import PUBLIC, Route
+from web.typed import AT_MACHINE, PUBLIC, Route
 
 DOCUMENT = "/api/v1/openapi.json"
 
@@ -52,7 +52,7 @@ async def test_every_route_that_is_served_is_in_it_and_nothing_else(desk: Desk) 
 @pytest.mark.parametrize("row", API, ids=lambda row: f"{row.method} {row.path}")
 async def test_every_operation_says_who_may_call_it_and_how_it_fails(desk: Desk, row: Route) -> None:
     operation = (await document_of(desk))["paths"][row.path][row.method.lower()]
-    assert ("security" in operation) == (row.permission is not PUBLIC)
+    assert ("security" in operation) == (row.permission not in {PUBLIC, AT_MACHINE})
     assert operation["summary"]
     assert str(row.status) in operation["responses"]
     assert "application/problem+json" in operation["responses"]["default"]["content"]
@@ -70,8 +70,10 @@ async def test_the_answers_of_the_main_job_are_as_the_document_says(desk: Desk) 
         path = row.path.replace("{id}", "me" if kind == "accounts" else ids.get(kind, ""))
         path = path.replace("{number}", "1")
         if row.method == "GET":
-            seen = await asker.ask("GET", path)
-            assert seen.status in {200, 403}, path
+            seen = await asker.ask("GET", f"{path}?profile=any" if path.endswith("/materials") else path)
+            # The quote is of a model: it has no cut.
+            no_cut = row.path.endswith(("/cut", "/drawing.svg"))
+            assert seen.status in ({404} if no_cut else {200, 403}), path
             if row.media_type == "application/json":
                 assert faults_of(document, "GET", row.path, seen.status, seen.json) == [], path
                 checked += seen.status == 200

@@ -11,7 +11,7 @@ from orchestrator.domain.member import PERMISSIONS, Permission, Role
 from tests.web.api.server import PASSWORD, Desk, Seen
 from web.identity import FAILURES_MAX, make_token
 from web.routes import API, STREAMS
-from web.typed import PUBLIC, PageRoute, Route
+from web.typed import AT_MACHINE, PUBLIC, PageRoute, Route
 
 ROWS: tuple[Route | PageRoute, ...] = (*API, *STREAMS)
 CLOSED = [row for row in ROWS if row.permission is not PUBLIC]
@@ -39,6 +39,11 @@ def test_nothing_is_open_but_what_is_listed_here() -> None:
 
 @pytest.mark.parametrize("row", CLOSED, ids=name_of)
 async def test_without_credentials_every_closed_route_says_401(desk: Desk, row: Route) -> None:
+    if row.permission is AT_MACHINE:  # no credentials of a person help there, only a device's own proof
+        machine = await desk.machine()
+        seen = await desk.nobody.ask(row.method, address(row, machine.id))
+        assert seen.is_problem(403)
+        return
     seen = await desk.nobody.ask(row.method, address(row))
     assert seen.is_problem(401, "unauthenticated")
     assert seen.headers["WWW-Authenticate"].startswith("Bearer")

@@ -14,18 +14,24 @@ from orchestrator.domain.event import JOB_TOPICS
 from orchestrator.domain.job import JobState
 from orchestrator.domain.machine import Activity, Bed, Link
 from orchestrator.domain.matching import Until
-from orchestrator.domain.process import Material, Quality, Turn
+from orchestrator.domain.presence import CHECKLIST, ReleasePolicy
+from orchestrator.domain.process import CutKind, Material, Quality, Turn
 from orchestrator.domain.quote import Confidence
 from orchestrator.domain.run import Cause, RunState
 from orchestrator.domain.tariff import LineKind
+from orchestrator.domain.usage import Source
 from orchestrator.flow.act import Verdict
+from orchestrator.flow.release import Closing, Judgement
 from tests.builders import a_member
-from tests.web.pages.views import EVIL, SHEETS, a_reader, advice_part, empty_sheets
-from web.pages import labels
+from tests.web.pages.cutviews import CUT_SHEETS
+from tests.web.pages.views import EVIL, a_reader, advice_part, empty_sheets
+from tests.web.pages.views import SHEETS as PRINT_SHEETS
+from web.pages import board, labels
 from web.pages.i18n import LOCALES
 from web.pages.render import STATIC, WEB, Renderer
 
 RENDERER = Renderer()
+SHEETS = {**PRINT_SHEETS, **CUT_SHEETS}
 VOID = {"meta", "link", "input", "img", "br", "path", "circle", "rect"}
 
 
@@ -143,6 +149,11 @@ def test_every_form_carries_the_form_token() -> None:
         (labels.CONFIDENCES, Confidence),
         (labels.LINE_KINDS, LineKind),
         (labels.UNTIL, Until),
+        (labels.CUT_KINDS, CutKind),
+        (labels.RELEASES, ReleasePolicy),
+        (labels.JUDGEMENTS, Judgement),
+        (labels.CLOSINGS, Closing),
+        (labels.SOURCES, Source),
     ],
 )
 def test_everything_that_can_be_shown_has_a_name(table: object, members: type[Enum]) -> None:
@@ -170,6 +181,26 @@ def test_every_matching_rule_has_words() -> None:
     rules = set(re.findall(r'rule="(\w+)"', source)) | {"foreign", "activity"}
 
     assert rules == set(labels.REFUSALS)
+
+
+def test_every_interlock_has_words_at_the_machine() -> None:
+    domain, flow = WEB.parent / "orchestrator" / "domain", WEB.parent / "orchestrator" / "flow"
+    source = "".join(
+        path.read_text("utf-8")
+        for path in (domain / "interlocks.py", flow / "attend.py", flow / "release.py")
+    )
+    rules = set(re.findall(r'Refusal\(\s*rule="(\w+)"', source))
+
+    assert rules == set(labels.INTERLOCKS)
+    assert set(labels.CHECKS) == set(CHECKLIST)
+    assert set(labels.HOLDS) <= rules
+
+
+def test_the_troubles_that_need_somebody_have_words() -> None:
+    source = (WEB.parent / "orchestrator" / "flow" / "supervise.py").read_text("utf-8")
+    reasons = set(re.findall(r'needs_person\("(\w+)"', source)) - {"run_unclear"}  # a state of its own
+
+    assert reasons == set(board.TROUBLES)
 
 
 def test_vendored_files_are_the_ones_that_the_manifest_names() -> None:

@@ -93,16 +93,16 @@ class Sheet:
     role: Role | None = Role.MEMBER  # None: nobody is signed in
 
 
-def _account(member: Member) -> AccountView:
+def account_view(member: Member) -> AccountView:
     return AccountView(member=member, balance=Balance(posted=Money(20_000), held=Money(1201)))
 
 
-def _refused(locale: str) -> Any:
+def refused(locale: str) -> Any:
     fault = Fault(rule="mesh.truncated", seen=EVIL, texts={"en": f"{EVIL} is cut", "fr": f"{EVIL} est coupé"})
     return problem_of(Rejected("refused", code=fault.rule, faults=(fault,)), locale)
 
 
-def _job(state: JobState, **other: Any) -> dict[str, Any]:
+def job_values(state: JobState, **other: Any) -> dict[str, Any]:
     view = a_job_view(state=state, file=a_file(name=EVIL), **other)
     return {
         "view": view,
@@ -110,6 +110,9 @@ def _job(state: JobState, **other: Any) -> dict[str, Any]:
         "slicing": None,
         "explanation": None,
         "can": NO_BUTTONS,
+        "waits": None,
+        "judging": None,
+        "sheet": "",
         "problem": None,
     }
 
@@ -122,8 +125,8 @@ def _jobs_page(locale: str) -> Sheet:
         "here": "/jobs",
         "older": "/jobs?before=x",
         "files": files,
-        "account": _account(a_member()),
-        "refusal": _refused(locale),
+        "account": account_view(a_member()),
+        "refusal": refused(locale),
     }
     return Sheet(template="jobs.html", values=values)
 
@@ -139,7 +142,7 @@ def _warnings() -> tuple[Warning, ...]:
 def _unpriced_page(locale: str) -> Sheet:
     """A part that cannot be made as it was drawn: its choices, and the reason where the price would be."""
     sheet = _quote_page(locale)
-    values = {**sheet.values, "quote": None, "process": Process(), "problem": _refused(locale)}
+    values = {**sheet.values, "quote": None, "process": Process(), "problem": refused(locale)}
     return Sheet(template="quote.html", values=values)
 
 
@@ -163,8 +166,8 @@ def _quote_page(locale: str) -> Sheet:
     values = {
         "quote": quote,
         "file": file,
-        "account": _account(a_member()),
-        "process": replace(quote.process, supports=True),
+        "account": account_view(a_member()),
+        "process": Process(supports=True),
         "size_mm": (20.0, 20.0, 20.0),
         "quantity": 3,
         "quantity_max": 100,
@@ -177,33 +180,36 @@ def _queued_page(locale: str) -> Sheet:
     view = a_job_view(file=a_file(name=EVIL), place=2, forecast=a_forecast())
     refusal = Refusal(rule="held", reason="", until=Until.PERSON, seen=EVIL)
     explanation = Explanation(job=view, machines=((a_machine(name=EVIL), (refusal,)), (a_machine(), ())))
-    given = _job(JobState.QUEUED) | {"view": view, "explanation": explanation, "can": ALL_BUTTONS}
+    given = job_values(JobState.QUEUED) | {"view": view, "explanation": explanation, "can": ALL_BUTTONS}
     return Sheet(template="job.html", values=given)
 
 
 def _active_page(_locale: str) -> Sheet:
     machine = a_machine(name=EVIL)
     run = a_run(machine_id=machine.id, state=RunState.RUNNING, progress_permille=430)
-    given = _job(JobState.ACTIVE, runs=(run,), machines={machine.id: machine})
+    given = job_values(JobState.ACTIVE, runs=(run,), machines={machine.id: machine})
     events = [replace(an_event("run.running"), machine_id=machine.id)]
     return Sheet(template="job.html", values=given | {"events": events, "can": ALL_BUTTONS})
 
 
 def _done_page(_locale: str) -> Sheet:
     return Sheet(
-        template="job.html", values=_job(JobState.DONE, bill=settle(USED, tariff_a(), Money(5000), None))
+        template="job.html",
+        values=job_values(JobState.DONE, bill=settle(USED, tariff_a(), Money(5000), None)),
     )
 
 
 def _risen_page(locale: str) -> Sheet:
     events = [an_event("job.quoted", event="above_hold", promised_cents=1201, now_cents=1588)]
     told = problem_of(Unavailable(), locale)
-    return Sheet(template="job.html", values=_job(JobState.QUOTED) | {"events": events, "problem": told})
+    return Sheet(
+        template="job.html", values=job_values(JobState.QUOTED) | {"events": events, "problem": told}
+    )
 
 
 def _attention_page(_locale: str) -> Sheet:
     job = a_job(state=JobState.ATTENTION, reason=EVIL)
-    given = _job(JobState.ATTENTION) | {"view": a_job_view(job=job), "can": ALL_BUTTONS}
+    given = job_values(JobState.ATTENTION) | {"view": a_job_view(job=job), "can": ALL_BUTTONS}
     return Sheet(template="job.html", values=given, role=Role.TECH)
 
 
@@ -279,12 +285,12 @@ def _estimates_page(_locale: str) -> Sheet:
 
 def _account_page(_locale: str) -> Sheet:
     views = tuple(a_job_view(state=state, file=a_file(name=EVIL)) for state in JobState)
-    values = {"account": _account(a_member(name=EVIL)), "page": JobPage(items=views, next=None)}
+    values = {"account": account_view(a_member(name=EVIL)), "page": JobPage(items=views, next=None)}
     return Sheet(template="account.html", values=values)
 
 
 def _file_page(locale: str) -> Sheet:
-    return Sheet(template="file.html", values={"file": a_file(name=EVIL), "refusal": _refused(locale)})
+    return Sheet(template="file.html", values={"file": a_file(name=EVIL), "refusal": refused(locale)})
 
 
 def _sign_in_page(locale: str) -> Sheet:
@@ -293,7 +299,7 @@ def _sign_in_page(locale: str) -> Sheet:
 
 
 def _error_page(locale: str) -> Sheet:
-    return Sheet(template="error.html", values={"trouble": trouble(422), "problem": _refused(locale)})
+    return Sheet(template="error.html", values={"trouble": trouble(422), "problem": refused(locale)})
 
 
 SHEETS: Mapping[str, Callable[[str], Sheet]] = {
@@ -318,7 +324,7 @@ SHEETS: Mapping[str, Callable[[str], Sheet]] = {
 def empty_sheets() -> list[Sheet]:
     """The pages that say what to do when there is nothing yet."""
     nothing = JobPage(items=(), next=None)
-    account = _account(a_member())
+    account = account_view(a_member())
     return [
         Sheet(
             template="jobs.html",

@@ -1,4 +1,5 @@
 // What every page does: live parts, forms that send once, printing. The page works without all of it.
+import { startCut } from "./cut.js";
 import { startLayers } from "./layers.js";
 import { startLive } from "./live.js";
 import { startUpload } from "./upload.js";
@@ -34,6 +35,7 @@ function printButtons() {
 
 sendOnce();
 printButtons();
+startCut();
 startLayers();
 startLive();
 for (const form of document.querySelectorAll("form[data-upload]")) startUpload(form);

@@ -1,0 +1,201 @@
+"""Where a laser's safety might lapse: a process away or replaced, a slow database, a file that stays behind.
+
+Each was a fault once; see `test_laser_sequences.py` for what is tried at random.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+
+from drivers.simulated.world import SimulatedMachine, Troubles
+from orchestrator.domain.machine import Activity
+from orchestrator.domain.presence import Presence, ReleasePolicy
+from orchestrator.domain.run import Cause, Run, RunState
+from orchestrator.flow import release
+from orchestrator.flow.starting import NotOurTurn
+from orchestrator.ports import Unit
+from tests.flow.test_laser import Shop, a_shop
+
+T = TypeVar("T")
+PANEL = ReleasePolicy.PHYSICAL_START
+
+
+def metal(shop: Shop) -> SimulatedMachine:
+    return shop.home.worlds[shop.machine.id]
+
+
+async def _as_it_is(shop: Shop, run: Run) -> Run:
+    now = await shop.home.store.read(lambda unit: unit.run(run.id))
+    assert now is not None
+    return now
+
+
+# --- what is staged does not stay -----------------------------------------------------------------
+
+
+async def test_a_release_that_ran_out_while_the_process_was_away_keeps_no_machine(tmp_path: Path) -> None:
+    async with a_shop(tmp_path) as shop:
+        run = await shop.run()
+        await shop.home.die()
+        await shop.release()
+        await shop.home.clock.advance(61)
+        await shop.home.open()
+        assert metal(shop).starts == ()
+
+        await shop.home.clock.advance(31 * 60)
+
+        ended = await _as_it_is(shop, run)
+        assert (ended.state, ended.cause) == (RunState.CANCELLED, Cause.NEVER_STARTED)
+
+
+async def test_a_process_that_comes_and_goes_gives_a_staged_run_no_more_time(tmp_path: Path) -> None:
+    async with a_shop(tmp_path) as shop:
+        run = await shop.run()
+        for _ in range(3):
+            await shop.home.clock.advance(11 * 60)
+            await shop.home.die()
+            await shop.home.open()
+
+        assert (await _as_it_is(shop, run)).state is RunState.CANCELLED
+
+
+async def test_a_file_that_could_not_be_taken_back_is_tried_again(tmp_path: Path) -> None:
+    async with a_shop(tmp_path, PANEL) as shop:
+        world, run = metal(shop), await shop.run()
+        world.revoke = lambda _name: False  # type: ignore[method-assign]
+        await shop.home.clock.advance(31 * 60)
+        assert (await _as_it_is(shop, run)).state is RunState.STAGED
+        assert "not_withdrawn" in [e.data.get("reason") for e in await shop.events()]
+
+        del world.revoke
+        await shop.home.clock.advance(6 * 60)
+
+        assert (await _as_it_is(shop, run)).state is RunState.CANCELLED
+        assert run.remote_name not in world.memory.files
+
+
+async def test_a_file_that_was_given_back_with_a_lost_link_is_deleted_when_it_is_back(tmp_path: Path) -> None:
+    async with a_shop(tmp_path, PANEL) as shop:
+        world, run = metal(shop), await shop.run()
+        world.vanish(5)
+        await shop.home.clock.advance(30)
+
+        assert (await _as_it_is(shop, run)).state is RunState.FAILED
+        assert run.remote_name not in world.memory.files
+
+
+# --- who may command ------------------------------------------------------------------------------
+
+
+async def test_a_process_that_was_replaced_lets_no_laser_go_on(tmp_path: Path) -> None:
+    async with a_shop(tmp_path) as shop:
+        await shop.stays(await shop.release(), 2)
+        await shop.home.clock.advance(4)
+        assert await shop.state() is RunState.PAUSED
+        await shop.home.store.write(lambda unit: unit.take_fleet_turn(shop.home.lab.site))
+
+        await shop.stays(await shop.release(), 2)
+
+        assert metal(shop).read().activity is Activity.PAUSED
+        with pytest.raises(BaseExceptionGroup) as died:
+            assert shop.home.alive
+        assert died.group_contains(NotOurTurn)
+
+
+# --- how old a sign of life may be ----------------------------------------------------------------
+
+
+class _SlowStore:
+    """Answers late, on the test's clock."""
+
+    def __init__(self, shop: Shop, seconds: float) -> None:
+        self._shop = shop
+        self._real = shop.home.store
+        self.seconds = seconds
+        self.write = self._real.write
+        self.feed = self._real.feed
+
+    async def read(self, work: Callable[[Unit], Awaitable[T]]) -> T:
+        answer = await self._real.read(work)
+        if self.seconds:
+            await self._shop.home.clock.sleep(self.seconds)
+        return answer
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.1, 0.2, 0.24, 0.3, 0.5, 0.9])
+async def test_however_slow_the_database_is_it_holds_within_two_seconds_of_the_last_sign(
+    tmp_path: Path, seconds: float
+) -> None:
+    async with a_shop(tmp_path) as shop:
+        slow = _SlowStore(shop, 0.0)
+        object.__setattr__(shop.home.lab, "store", slow)
+        presence = await shop.release()
+        await shop.stays(presence, 2)
+        slow.seconds = seconds
+
+        last = await _beats(shop, presence, 8)
+        await shop.home.clock.advance(4)
+
+        world = metal(shop)
+        job = world.memory.current
+        assert job is not None
+        assert job.plays_since is None
+        stood_still_at = world.starts[0].at + timedelta(seconds=job.played_seconds)
+        assert (stood_still_at - last).total_seconds() <= 2.0
+
+
+async def _beats(shop: Shop, presence: Presence, count: int) -> Any:
+    """Straight into the database, as the web's own process would; returns the last one's moment."""
+    for _ in range(count):
+        at = shop.home.clock.now()
+        await shop.home.store.write(lambda unit: unit.beat(presence.id, at))  # noqa: B023 - runs here
+        await shop.home.clock.advance(0.5)
+    return at
+
+
+async def test_a_database_that_answers_in_time_keeps_it_running(tmp_path: Path) -> None:
+    async with a_shop(tmp_path) as shop:
+        slow = _SlowStore(shop, 0.0)
+        object.__setattr__(shop.home.lab, "store", slow)
+        presence = await shop.release()
+        await shop.stays(presence, 2)
+        slow.seconds = 0.1
+
+        await _beats(shop, presence, 20)
+
+        assert metal(shop).read().activity in {Activity.PREPARING, Activity.PRINTING}
+
+
+# --- inputs ---------------------------------------------------------------------------------------
+
+
+async def test_inputs_are_read_while_a_start_is_not_answered(tmp_path: Path) -> None:
+    async with a_shop(tmp_path) as shop:
+        world = metal(shop)
+        world.troubles = Troubles(loses_the_answer=True)
+        presence = await shop.release()
+        await shop.stays(presence, 1)
+        world.troubles = replace(world.troubles, extractor_off=True)
+
+        await shop.stays(presence, 2)
+
+        assert world.read().activity is Activity.PAUSED
+
+
+async def test_a_device_that_calls_a_bad_input_good_starts_nothing(tmp_path: Path) -> None:
+    async with a_shop(tmp_path) as shop:
+        world = metal(shop)
+        world.troubles = replace(world.troubles, extractor_off=True)
+        await shop.home.clock.advance(4)
+        await release.tell_readings(shop.home.lab, shop.kiosk, {"extractor": True})
+
+        await shop.release()
+        await shop.home.clock.advance(2)
+
+        assert world.starts == ()
