@@ -10,7 +10,7 @@ import errno
 import hashlib
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -161,10 +161,10 @@ class Folder:
         remote_name: str,
         ticket: Ticket | None,
         now: datetime,
-        draw: Callable[[], bytes] | None,
+        printed: bytes | None,
     ) -> int:
         """The file under its name, whole or not at all, and last: what watches the folder finds all that belongs to
-        it. What was handed over already stays as it is, also when it was taken. `draw` makes the ticket."""
+        it. What was handed over already stays as it is, also when it was taken. `printed` is the ticket."""
         base, extension = wire.base_name(remote_name, ticket), wire.token_of(remote_name)[1]
         sha256, size = _fingerprint(path)
         with self._visit() as names:
@@ -176,8 +176,8 @@ class Folder:
             self._clear(names, remote_name)
             note = wire.note(remote_name, sha256, size, ticket)
             try:
-                if draw is not None:
-                    self._put(f"{base}{wire.TICKET}", draw())
+                if printed is not None:
+                    self._put(f"{base}{wire.TICKET}", printed)
                 self._put(f"{base}{wire.NOTE}", wire.note_bytes(note))
                 self._copy(path, f"{base}{extension}", sha256)
                 done = replace(note, handed_over=True, staged_at=now.isoformat())

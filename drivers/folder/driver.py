@@ -109,11 +109,12 @@ class FolderDriver:
     # --- the file ---------------------------------------------------------------------------------
 
     async def stage(self, path: Path, remote_name: str, ticket: Ticket | None = None) -> Staged:
-        draw = (lambda: paper.pdf(ticket)) if ticket is not None else None
+        # Drawn beforehand: it takes the processor's time, and only the share's is limited.
+        printed = await asyncio.to_thread(paper.pdf, ticket) if ticket is not None else None
         now = self._clock.now()
         more_seconds = await asyncio.to_thread(os.path.getsize, path) / BYTES_PER_SECOND
         size = await self._visit(
-            lambda: self._folder.stage(path, remote_name, ticket, now, draw), more_seconds
+            lambda: self._folder.stage(path, remote_name, ticket, now, printed), more_seconds
         )
         return Staged(remote_name=remote_name, size_bytes=size)
 

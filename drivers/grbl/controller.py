@@ -112,10 +112,6 @@ class Controller:
             self.lost = why
             self._news.set()
 
-    def stir(self) -> None:
-        """Something has changed without a word of the controller's: whoever waits looks again."""
-        self._news.set()
-
     # --- speaking ---------------------------------------------------------------------------------
 
     def send(self, data: bytes) -> None:

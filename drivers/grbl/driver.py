@@ -18,10 +18,11 @@ from drivers.grbl.controller import Asked, Controller
 from drivers.grbl.cut import PLANNER_BLOCKS, Cut, Ending, Phase
 from drivers.grbl.link import Opens, open_link
 from drivers.grbl.program import Bounds, Program
+from drivers.grbl.reading import reading, words_of
 from drivers.grbl.settings import Settings, wrong
 from orchestrator.domain.errors import Conflict, MachineUnreachable, Misconfigured, Rejected
 from orchestrator.domain.event import Json
-from orchestrator.domain.machine import WORKING, Activity
+from orchestrator.domain.machine import WORKING
 from orchestrator.domain.presence import Presence
 from orchestrator.domain.run import Cause
 from orchestrator.ports import (
@@ -55,7 +56,6 @@ STAGED_MAX = 8
 NAMES_MAX = 500
 ENDS_MAX = 50
 LASER_MODE, POWER_MAX, HOMING, INCHES, WIDTH, DEPTH = 32, 30, 22, 13, 130, 131
-_LINK_WAS_LOST = "The link was lost in mid-cut; the machine works off its buffer and is not fed on."
 
 
 @dataclass
@@ -180,6 +180,8 @@ class GrblDriver:
                 cut.phase, self._cut = Phase.OVER, None  # and what has become of it, nobody knows
         elif cut.phase is Phase.FED:
             self._watch_over(controller, cut, status)
+        elif cut.phase is Phase.ENDING and status.state == "Run":
+            controller.send(wire.HOLD)
 
     def _watch_over(self, controller: Controller, cut: Cut, status: wire.Status) -> None:
         """Signs that something else than we is at work."""
@@ -191,6 +193,8 @@ class GrblDriver:
             self._end(cut, _failed("The controller is locked by an alarm."))
         elif status.state == "Hold":
             cut.hold_seen = True
+        elif status.state == "Run" and cut.held and not cut.hold_seen:
+            controller.send(wire.HOLD)  # some pass over a hold that comes between two moves
         elif status.state == "Run" and cut.hold_seen and cut.alone_in(self._clock.monotonic()) > 0:
             cut.go_on()  # somebody has pressed the machine's own button; were nobody there, `_guard` would hold it
 
@@ -293,8 +297,6 @@ class GrblDriver:
         for watcher in self._watchers:
             watcher.ends.append(told)
         self._ring()
-        if self._controller is not None:
-            self._controller.stir()
 
     # --- watching ---------------------------------------------------------------------------------
 
@@ -329,46 +331,8 @@ class GrblDriver:
         return self._reading()
 
     def _reading(self) -> Observation:
-        controller, cut = self._controller, self._cut
-        status = controller.status if controller is not None else None
-        if status is None:
-            return Observation(activity=Activity.UNKNOWN)
-        conditions = {"lid": not wire.door_is_open(status)} if self._settings.door else {}
-        seen = Observation(
-            activity=wire.activity(status), message=self._message(status), conditions=conditions
-        )
-        if cut is not None and cut.live:
-            activity = seen.activity if seen.activity in WORKING else Activity.PRINTING
-            if cut.phase is Phase.ENDING:
-                activity = Activity.CANCELLING
-            return replace(
-                seen,
-                activity=activity,
-                remote_name=cut.name,
-                progress=cut.progress,
-                position_bytes=cut.position_bytes,
-                machine_seconds=cut.seconds,
-                beam_seconds=round(cut.meter.beam_seconds, 1),
-            )
-        if seen.activity in WORKING and status.file is not None:
-            return replace(seen, remote_name=f"sd:{status.file}", progress=status.file_share)
-        if status.state == "Door":
-            return replace(seen, activity=Activity.ATTENTION)
-        return seen
-
-    def _message(self, status: wire.Status) -> str:
-        cut = self._cut
-        if cut is not None and cut.phase is Phase.ADRIFT:
-            return _LINK_WAS_LOST
-        if wire.door_is_open(status) or status.state == "Door":
-            return "The door is open." if wire.door_is_open(status) else "The door was opened."
-        if cut is not None and cut.held:
-            return "Held: somebody at the machine must let it go on."
-        if status.state == "Alarm":
-            return "The controller is locked by an alarm: look at the machine, then home or unlock it."
-        if status.state == "Sleep":
-            return "The controller sleeps until it is reset."
-        return ""
+        status = self._controller.status if self._controller is not None else None
+        return reading(status, self._cut, door=self._settings.door)
 
     # --- the file ---------------------------------------------------------------------------------
 
@@ -409,6 +373,8 @@ class GrblDriver:
                 await controller.report()
             if not controller.about.settings:
                 await self._introduce(controller)
+            if len(controller.window):
+                await self._settled(controller)
         except MachineUnreachable as lost:
             return Unknown(words=lost.detail)
         except Misconfigured as wrong_setting:
@@ -430,6 +396,13 @@ class GrblDriver:
         controller.spawn(self._guard(controller, cut))
         controller.send(cut.feed(controller.window) + wire.ASK)
         return await self._begun(controller, cut)
+
+    async def _settled(self, controller: Controller) -> None:
+        """After an alarm some lines are never answered: a machine that stands idle twice has nothing left to answer."""
+        for _ in range(2):
+            if (await controller.report()).state != "Idle":
+                return
+        controller.window.clear()
 
     async def _begun(self, controller: Controller, cut: Cut) -> StartAnswer:
         reports = controller.reports
@@ -475,7 +448,7 @@ class GrblDriver:
         status = controller.status
         if status is None or status.state != "Idle":
             words = "The machine is not idle."
-            return f"{words} {self._message(status)}".strip() if status is not None else words
+            return f"{words} {words_of(status, self._cut)}".strip() if status is not None else words
         if len(controller.window):
             return "The machine has not answered an earlier command yet."
         if self._settings.door and wire.door_is_open(status):
@@ -489,9 +462,8 @@ class GrblDriver:
     # --- control ----------------------------------------------------------------------------------
 
     async def control(self, remote_name: str, action: Control) -> None:
-        controller = self._open()
-        await controller.report()
-        cut = self._cut
+        """Fenced by our own memory, not by a question first: a hold must not wait for an answer."""
+        controller, cut = self._open(), self._cut
         if cut is None or cut.name != remote_name or not cut.live:
             raise Conflict("The machine does not work on that file.")
         if action is Control.CANCEL:
@@ -509,8 +481,7 @@ class GrblDriver:
     async def _resume(self, controller: Controller, cut: Cut) -> None:
         if cut.phase is not Phase.FED:
             raise Conflict("The link was lost in between: this cut cannot go on, only be cancelled.")
-        status = controller.status
-        if status is not None and wire.door_is_open(status):
+        if wire.door_is_open(await controller.report()):
             raise Conflict("The door is open.")
         if cut.alone_in(self._clock.monotonic()) <= 0:
             raise Conflict("Nobody is at the machine.")

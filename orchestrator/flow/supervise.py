@@ -254,11 +254,8 @@ class Supervisor:
             machine = await self._machine()
             if needs_release(machine):
                 self._watch_over(run)
-            if run.state is RunState.START_SENT and _is_pressed(machine):
-                self._ask_in(await self._patience(run, machine))
-                await self._saw(await self._driver.observe())
-            else:
-                await self._locate(run)
+            pressed = run.state is RunState.START_SENT and _is_pressed(machine)
+            await self._locate(run, await self._patience(run, machine) if pressed else None)
         elif run is not None and run.state is RunState.STAGED:
             await self._put(run)  # a driver that streams keeps its files no longer than itself
         await self._look(None)
@@ -423,10 +420,11 @@ class Supervisor:
     async def _patience(self, run: Run, machine: Machine) -> float:
         """How long a released run may stay unseen: until its start should be pressed, or, at a machine that tells
         nothing, until a person should long have said how it ended."""
-        if machine.abilities.tells_end:
-            return self._lab.limits.press_seconds
-        artifact = (await self._job(run)).artifact
-        return self._lab.limits.press_seconds + 2 * (artifact.print_seconds if artifact else 0)
+        since = run.start_sent_at or run.claimed_at
+        left = self._lab.limits.press_seconds - (self._lab.clock.now() - since).total_seconds()
+        if not machine.abilities.tells_end and (artifact := (await self._job(run)).artifact):
+            left += 2 * artifact.print_seconds
+        return max(0.0, left)
 
     def _watch_over(self, run: Run) -> None:
         if self._group is not None and self._watched != run.id:
@@ -535,17 +533,19 @@ class Supervisor:
             return
         machine = await self._machine()
         pressed = run.state is RunState.START_SENT and _is_pressed(machine)
-        if pressed and machine.abilities.tells_end:
-            await self._withdraw(run, "It was released, and nobody pressed start at the machine in time.")
-        else:
-            await self._locate(run)
+        await self._locate(run, 0.0 if pressed and machine.abilities.tells_end else None)
 
-    async def _locate(self, run: Run) -> None:
+    async def _locate(self, run: Run, patience: float | None = None) -> None:
+        """`patience`: how long it may still take until the released run is pressed; None: it is no such run."""
         located = await self._driver.locate(run.remote_name, run.start_sent_at or run.claimed_at)
         if located.where is Where.RUNNING and located.observation is not None:
             await self._working(run, located.observation)
         elif located.where is Where.ENDED and located.ended is not None:
             await self._end(run, located.ended)
+        elif patience:
+            self._ask_in(patience)
+        elif patience is not None and (await self._machine()).abilities.tells_end:
+            await self._withdraw(run, "It was released, and nobody pressed start at the machine in time.")
         elif located.where is Where.NEVER_STARTED:
             words = located.words or "The machine proves that it never started."
             ended = Ended(

@@ -1,7 +1,7 @@
 """A drawing's shapes sorted by how they are painted: the rows where a member says what becomes of them.
 
-At most GROUPS_MAX rows. A drawing with more has the rarest paints in rows `stroke:` and `fill:` without a colour, which
-say `other` in their params: nobody chooses for a hundred colours, and none of them is lost.
+At most GROUPS_MAX rows. A drawing with more has the rarest paints in rows `stroke` and `fill` without a colour, which
+say `other` in their params, and all its pictures in one: nobody chooses for a hundred colours, and none is lost.
 """
 
 from __future__ import annotations
@@ -88,9 +88,10 @@ def groups(design: Design) -> tuple[Group, ...]:
             members[key].append(number)
     rows = [_row(key, numbers, design.shapes, measured) for key, numbers in members.items()]
     layers: dict[str, list[Picture]] = defaultdict(list)
+    each = len(rows) + len({picture.layer for picture in design.pictures}) <= GROUPS_MAX
     for picture in design.pictures:
-        layers[picture.layer if len(rows) < GROUPS_MAX else ""].append(picture)
-    return (*rows, *(_picture_row(layer, pictures) for layer, pictures in layers.items()))[: GROUPS_MAX + 1]
+        layers[picture.layer if each else ""].append(picture)
+    return (*rows, *(_picture_row(layer, pictures) for layer, pictures in layers.items()))
 
 
 def _paints(shape: Shape) -> list[tuple[str, str]]:

@@ -21,6 +21,7 @@ _COMMAS = re.compile(r",[ \t\r\n\f]*,")
 _GAP = r"[ \t\r\n\f]*(?:,[ \t\r\n\f]*)?"  # as all patterns here: only one way to match, so never slow
 _ARC = re.compile(_GAP + _GAP.join([f"({_NUMBER})"] * 3 + ["([01])"] * 2 + [f"({_NUMBER})"] * 2))
 _ARITY: Final = {"L": 2, "H": 1, "V": 1, "C": 6, "S": 4, "Q": 4, "T": 2}
+_RADIUS_MIN, _VALUE_MAX = 1e-12, 1e15
 _ARC_STEP = pi / 4  # a cubic is within 4e-6 of the radius of an eighth of a circle
 
 
@@ -276,7 +277,12 @@ def arc(
     if start == end:
         return
     (rx, ry), turned = radii, radians(turned_degrees)
-    if rx < 1e-12 or ry < 1e-12 or rx > 1e15 or ry > 1e15:  # no radius, or none worth the name: a line
+    usable = (
+        rx > _RADIUS_MIN
+        and ry > _RADIUS_MIN
+        and all(abs(value) < _VALUE_MAX for value in (*start, *end, rx, ry, turned))
+    )
+    if not usable:  # no radius, or nothing worth the name: a line
         out.coords.extend(end)
         out.codes.append(LINE)
         return

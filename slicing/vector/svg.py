@@ -15,7 +15,7 @@ import numpy as np
 
 from slicing.faults import refused
 from slicing.vector import svgnotes, svgtext, svgunits
-from slicing.vector.design import Design, Line, Picture, Shape
+from slicing.vector.design import Design, FloatArray, Line, Picture, Shape
 from slicing.vector.groups import measures
 from slicing.vector.svgclip import Clips, Passes
 from slicing.vector.svgflat import Matrix, flatten
@@ -24,6 +24,8 @@ from slicing.vector.svgunits import MM_PER_INCH, UNITS, times
 from slicing.vector.svgwalk import Mark, Scope, Walk, Writing
 from slicing.vector.svgxml import INKSCAPE, Document, Element, opened
 
+_OFF_MM = 0.05  # beyond the page's edge, before it is told
+_FLAT_MM = 1e-6
 _DEFAULT_UNIT = "96dpi"
 _DEFAULT_PX = 100.0  # what a share of the page is of, where the page has no size
 _OLD_INKSCAPE = 0.92  # older ones drew with 90 units to the inch
@@ -166,7 +168,7 @@ def _shapes(walk: Walk, found: Found) -> Iterator[Shape]:
                 found.at(flag, lines)
             if "svg.mask" in mark.flags:
                 continue
-        fill = mark.fill if mark.stroke or not mark.fill or _has_area(lines) else ""
+        fill = mark.fill if mark.fill and _has_area(lines) else ""
         if mark.stroke or fill:
             yield Shape(
                 lines=lines,
@@ -193,7 +195,15 @@ def _outlined(walk: Walk, found: Found) -> list[Mark]:
 
 
 def _has_area(lines: Sequence[Line]) -> bool:
-    return any(len(line.points) > 2 and np.ptp(line.points, axis=0).min() > 0 for line in lines)
+    return any(len(line.points) > 2 and _bulges(line.points) for line in lines)
+
+
+def _bulges(points: FloatArray) -> bool:
+    """Not all on one straight line."""
+    reach = points[1:] - points[0]
+    far = reach[np.argmax(np.abs(reach).sum(axis=1))]
+    beside = np.abs(reach[:, 0] * far[1] - reach[:, 1] * far[0])
+    return bool(beside.max() > _FLAT_MM * float(np.hypot(*far)))
 
 
 def _pictures(walk: Walk, found: Found) -> Iterator[Picture]:
@@ -218,9 +228,6 @@ def _extent(
     together = np.vstack(points)
     low, high = together.min(axis=0), together.max(axis=0)
     return (float(low[0]), float(low[1])), (float(high[0]), float(high[1]))
-
-
-_OFF_MM = 0.05
 
 
 def _off_page(found: Found, shapes: Sequence[Shape], size_mm: tuple[float, float]) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import shapely  # type: ignore[import-untyped]
 from shapely.geometry.base import BaseGeometry  # type: ignore[import-untyped]
 
+from slicing.faults import FileRefused
 from slicing.vector.design import FloatArray, Line
 from slicing.vector.pathdata import Outlines
 from slicing.vector.svgflat import Matrix, flatten
@@ -18,10 +19,11 @@ from slicing.vector.svgunits import times, transform
 from slicing.vector.svgwalk import Clip, Scope, Walk
 from slicing.vector.svgxml import Element
 
+_REACH_MM = 1e9  # a clip may reach far beyond the page
 _TOUCH_MM = 0.02  # a line on the clip's very edge is inside
 _CHILDREN_MAX = 200
 _CROSSED_POINTS_MAX = 200  # of an outline that crosses itself: untangling may take the square of it
-_POINTS_MAX = 200_000  # of all regions together
+_POINTS_MAX = 100_000  # of all regions together
 _NESTED_MAX = 20  # clips that are clipped themselves
 _SHAPES = ("path", "rect", "circle", "ellipse", "line", "polyline", "polygon")
 
@@ -104,16 +106,19 @@ class Clips:
                 return None
             x, y = walk.measure(element, "x", scope), walk.measure(element, "y", scope)
             return self._child(target, scope._replace(matrix=times(matrix, (1, 0, 0, 1, x, y)), style=style))
-        if name not in _SHAPES:
+        if name not in _SHAPES or self._points > _POINTS_MAX:
             return None
         gathered, walk.outlines = walk.outlines, Outlines()
         try:
             add(walk, element, name, scope._replace(style=style))
-            own_lines = flatten(walk.outlines, [(0, len(walk.outlines))], [matrix]).lines_of[0]
+            span = (0, len(walk.outlines))
+            flat = flatten(walk.outlines, [span], [matrix], points_max=_POINTS_MAX, reach_mm=_REACH_MM)
+        except FileRefused:  # nobody knows; what is clipped by it is told
+            return None
         finally:
             walk.outlines = gathered
-        self._points += sum(len(line.points) for line in own_lines)
-        return _filled(own_lines) if self._points <= _POINTS_MAX else None
+        self._points += sum(len(line.points) for line in flat.lines_of[0])
+        return _filled(flat.lines_of[0])
 
 
 _SILENT = ("title", "desc", "metadata", "")

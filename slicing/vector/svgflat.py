@@ -38,12 +38,13 @@ def flatten(
     matrices: Sequence[Matrix],
     *,
     points_max: int = FLAT_POINTS_MAX,
+    reach_mm: float = COORDINATE_MM_MAX,
 ) -> Flat:
-    """The lines of each span (first vertex, end), in mm. Raises FileRefused for what is not a place on a page, or for
+    """The lines of each span (first vertex, end), in mm. Raises FileRefused for what is further than `reach_mm`, or for
     more points than `points_max` even when flattened coarsely.
     """
-    if not spans:
-        return Flat(lines_of=[], tolerance_mm=FLATTEN_MM)
+    if not any(end > first for first, end in spans):
+        return Flat(lines_of=[()] * len(spans), tolerance_mm=FLATTEN_MM)
     codes = np.frombuffer(bytes(outlines.codes), dtype=np.uint8)
     points = np.frombuffer(outlines.coords, dtype=np.float64).reshape(-1, 2)
     starts = np.array(spans, dtype=np.int64)
@@ -52,11 +53,11 @@ def flatten(
     if not in_order:  # a shape that is used again has its vertices only once
         chosen = np.concatenate([np.arange(first, end) for first, end in spans])
         codes, points = codes[chosen], points[chosen]
-    placed = _placed(points, np.array(matrices, dtype=np.float64), owner)
+    placed = _placed(points, np.array(matrices, dtype=np.float64), owner, reach_mm)
     return _cut(_chords(placed, codes, owner, points_max), len(spans))
 
 
-def _placed(points: FloatArray, matrices: FloatArray, owner: Ints) -> FloatArray:
+def _placed(points: FloatArray, matrices: FloatArray, owner: Ints, reach_mm: float) -> FloatArray:
     with np.errstate(all="ignore"):
         m = matrices[owner]
         placed: FloatArray = np.stack(
@@ -66,10 +67,10 @@ def _placed(points: FloatArray, matrices: FloatArray, owner: Ints) -> FloatArray
             ),
             axis=1,
         )
-        usable = np.abs(placed) <= COORDINATE_MM_MAX  # false for what is not a number
+        usable = np.abs(placed) <= reach_mm  # false for what is not a number
     if not usable.all():
         worst = placed[~usable][0]
-        raise refused("svg.coordinate", value=f"{worst:.3g}", limit=round(COORDINATE_MM_MAX / 1000))
+        raise refused("svg.coordinate", value=f"{worst:.3g}", limit=round(reach_mm / 1000))
     return placed
 
 

@@ -1,12 +1,11 @@
 """`usvg` (resvg) as a function: an SVG in, a plain one with letters as outlines out. In this process, in WebAssembly.
 
-It sees one directory, the fonts, read-only; no file of ours, no network. Memory and instructions are bounded, and it is
-set up so that it runs where nothing may be started and little address space is left (see `slicing.zygote`).
+It is given the fonts and the drawing, and sees nothing else (`svgwasi`). Memory and instructions are bounded, and it is
+set up so that it runs where no thread may be started and little address space is left (see `slicing.zygote`).
 """
 
 from __future__ import annotations
 
-import os
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,6 +13,7 @@ from pathlib import Path
 import wasmtime
 
 from slicing.limits import MIB
+from slicing.vector.svgwasi import World
 
 FONTS = Path("/usr/share/fonts/truetype/dejavu")  # Debian's fonts-dejavu-core
 _MEMORY_BYTES_MAX = 256 * MIB
@@ -63,39 +63,19 @@ def warm() -> None:
 
 def normalised(svg: bytes) -> tuple[bytes, str]:
     """The plain SVG, and what usvg said. Raises OutlinesUnavailable."""
-    files = [os.memfd_create(name) for name in ("in", "out", "said")]
     try:
-        os.write(files[0], svg)
-        os.lseek(files[0], 0, os.SEEK_SET)
-        _run(*(f"/proc/self/fd/{file}" for file in files))
-        size = os.fstat(files[1]).st_size
-        if not 0 < size <= _OUTPUT_BYTES_MAX:
-            raise OutlinesUnavailable(f"usvg wrote {size} bytes")
-        said = os.pread(files[2], 64 * 1024, 0).decode("utf-8", "replace")
-        return os.pread(files[1], size, 0), said
+        files = {f"/fonts/{path.name}": path.read_bytes() for path in sorted(FONTS.glob("*.ttf"))}
+        arguments = ["usvg", "--skip-system-fonts", *_FAMILIES, "-", "-c"]
+        for name in files:
+            arguments[2:2] = ["--use-font-file", name]
+        world = World(arguments, svg, files, written_max=_OUTPUT_BYTES_MAX)
+        engine, module = _program()
+        store = wasmtime.Store(engine)
+        store.set_limits(memory_size=_MEMORY_BYTES_MAX)
+        store.set_fuel(_INSTRUCTIONS_MAX)
+        code = world.run(engine, module, store)
     except (OSError, wasmtime.WasmtimeError, wasmtime.Trap) as error:
         raise OutlinesUnavailable(str(error)[:200]) from error
-    finally:
-        for file in files:
-            os.close(file)
-
-
-def _run(source: str, target: str, said: str) -> None:
-    engine, module = _program()
-    wasi = wasmtime.WasiConfig()
-    wasi.argv = ("usvg", "--skip-system-fonts", "--use-fonts-dir", "/fonts", *_FAMILIES, "-", "-c")
-    wasi.stdin_file, wasi.stdout_file, wasi.stderr_file = source, target, said
-    wasi.preopen_dir(str(FONTS), "/fonts", fs_mutable=False)
-    linker = wasmtime.Linker(engine)
-    linker.define_wasi()
-    store = wasmtime.Store(engine)
-    store.set_wasi(wasi)
-    store.set_limits(memory_size=_MEMORY_BYTES_MAX)
-    store.set_fuel(_INSTRUCTIONS_MAX)
-    start = linker.instantiate(store, module).exports(store)["_start"]
-    assert isinstance(start, wasmtime.Func)
-    try:
-        start(store)
-    except wasmtime.ExitTrap as ended:
-        if ended.code != 0:
-            raise OutlinesUnavailable(f"usvg ended with {ended.code}") from ended
+    if code or not world.written:
+        raise OutlinesUnavailable(f"usvg ended with {code}: {world.said[:200].decode('utf-8', 'replace')}")
+    return bytes(world.written), world.said.decode("utf-8", "replace")

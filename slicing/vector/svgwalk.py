@@ -136,7 +136,7 @@ class Walk:
         elif name in svgshapes.DOWN:
             whole = down
         else:
-            whole = ((across**2 + down**2) / 2) ** 0.5
+            whole = svgunits.diagonal(across, down)
         return self.length(text, default, whole, scope.style.font_px)
 
     def link(self, element: Element) -> str:
@@ -250,7 +250,7 @@ class Walk:
     def switch(self, element: Element, scope: Scope) -> None:
         """The first child that fits, and no other."""
         for child in element:
-            if isinstance(child.tag, str) and self.name(child) in _HANDLERS and _wanted(child):
+            if self.name(child) in _CHOSEN and _wanted(child):
                 if self.name(child) == "foreignObject":
                     continue
                 self.visit(child, scope._replace(depth=scope.depth + 1))
@@ -348,7 +348,7 @@ class Walk:
                 scope.matrix,
                 stroke,
                 fill,
-                width if stroke else 0.0,
+                min(width, COORDINATE_MM_MAX) if stroke else 0.0,
                 style.even_odd,
                 scope.layer,
                 scope.clips,
@@ -358,7 +358,7 @@ class Walk:
 
     def stroke_px(self, style: Style, scope: Scope) -> float:
         across, down = scope.viewport
-        return self.length(style.width, 1.0, ((across**2 + down**2) / 2) ** 0.5, style.font_px)
+        return self.length(style.width, 1.0, svgunits.diagonal(across, down), style.font_px)
 
     def text(self, element: Element, scope: Scope) -> None:
         if not scope.style.visible:
@@ -422,3 +422,4 @@ _HANDLERS: Final[dict[str, Callable[[Walk, Element, Scope], None]]] = {
     "foreignObject": Walk.foreign,
     **dict.fromkeys(_SHAPES, Walk.shape),
 }
+_CHOSEN: Final = frozenset((*_HANDLERS, "symbol", "defs"))  # by a switch, even if nothing comes of it

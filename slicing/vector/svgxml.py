@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 from lxml import etree  # type: ignore[import-untyped]
 
 from slicing.faults import FileRefused, refused
-from slicing.vector.svglimits import BYTES_MAX, ENTITIES_MAX, ENTITY_CHARS_MAX, RATIO_MAX, TAGS_MAX
+from slicing.vector.svglimits import BYTES_MAX, DEPTH_MAX, ENTITIES_MAX, ENTITY_CHARS_MAX, RATIO_MAX, TAGS_MAX
 
 SVG = "{http://www.w3.org/2000/svg}"
 XLINK = "{http://www.w3.org/1999/xlink}"
@@ -193,5 +193,5 @@ def _parsed(body: str) -> Element:
     except etree.XMLSyntaxError as error:
         why = str(error.msg).replace("\n", " ")[:120]
         if "depth" in why:
-            raise refused("svg.depth", limit=200) from error
+            raise refused("svg.depth", limit=DEPTH_MAX) from error
         raise refused("svg.broken", line=error.lineno or 0, why=why) from error

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import pytest
 
-from drivers.simulated.world import SimulatedMachine, Troubles
-from orchestrator.domain.machine import Activity
+from drivers.simulated.world import Settings, SimulatedMachine, Troubles
+from orchestrator.domain.job import JobState
+from orchestrator.domain.machine import Activity, Kind
 from orchestrator.domain.presence import Presence, ReleasePolicy
 from orchestrator.domain.run import Cause, Run, RunState
 from orchestrator.flow import release
@@ -28,6 +29,15 @@ PANEL = ReleasePolicy.PHYSICAL_START
 
 def metal(shop: Shop) -> SimulatedMachine:
     return shop.home.worlds[shop.machine.id]
+
+
+class _Miser(SimulatedMachine):
+    """Gives no file back while it `keeps`."""
+
+    keeps = False
+
+    def revoke(self, name: str) -> bool:
+        return False if self.keeps else super().revoke(name)
 
 
 async def _as_it_is(shop: Shop, run: Run) -> Run:
@@ -67,13 +77,16 @@ async def test_a_process_that_comes_and_goes_gives_a_staged_run_no_more_time(tmp
 
 async def test_a_file_that_could_not_be_taken_back_is_tried_again(tmp_path: Path) -> None:
     async with a_shop(tmp_path, PANEL) as shop:
-        world, run = metal(shop), await shop.run()
-        world.revoke = lambda _name: False  # type: ignore[method-assign]
+        world, run = _Miser(Settings(kind=Kind.LASER, panel=True), shop.home.clock), await shop.run()
+        await shop.home.die()
+        shop.home.worlds[shop.machine.id] = world
+        await shop.home.open()
+        world.keeps = True
         await shop.home.clock.advance(31 * 60)
         assert (await _as_it_is(shop, run)).state is RunState.STAGED
         assert "not_withdrawn" in [e.data.get("reason") for e in await shop.events()]
 
-        del world.revoke
+        world.keeps = False
         await shop.home.clock.advance(6 * 60)
 
         assert (await _as_it_is(shop, run)).state is RunState.CANCELLED
@@ -88,6 +101,61 @@ async def test_a_file_that_was_given_back_with_a_lost_link_is_deleted_when_it_is
 
         assert (await _as_it_is(shop, run)).state is RunState.FAILED
         assert run.remote_name not in world.memory.files
+
+
+async def _goes(shop: Shop, how: str) -> None:
+    """Nobody of us sees the laser any more."""
+    if how == "the process":
+        await shop.home.die()
+    else:
+        metal(shop).vanish()
+        await shop.home.clock.advance(2)
+
+
+async def _comes_back(shop: Shop, how: str) -> None:
+    if how == "the process":
+        await shop.home.open()
+    else:
+        metal(shop).reappear()
+        await shop.home.clock.advance(5)
+
+
+@pytest.mark.parametrize("how", ["the process", "the link"])
+async def test_however_often_we_are_away_a_start_must_be_pressed_in_its_time(
+    tmp_path: Path, how: str
+) -> None:
+    async with a_shop(tmp_path, PANEL) as shop:
+        run = await shop.run()
+        await shop.release()
+        for _ in range(3):
+            await shop.home.clock.advance(70)
+            await _goes(shop, how)
+            await _comes_back(shop, how)
+
+        ended = await _as_it_is(shop, run)
+        assert (ended.state, ended.cause) == (RunState.CANCELLED, Cause.NEVER_STARTED)
+        assert run.remote_name not in metal(shop).memory.files
+
+
+@pytest.mark.parametrize("how", ["the process", "the link"])
+async def test_a_cut_that_began_and_ended_while_we_were_away_is_no_cut_that_never_was(
+    tmp_path: Path, how: str
+) -> None:
+    async with a_shop(tmp_path, PANEL, speed=60.0) as shop:
+        run = await shop.run()
+        await shop.release()
+        await shop.home.clock.advance(2)
+        await _goes(shop, how)
+        metal(shop).press_start(run.remote_name)
+        await shop.home.clock.advance(30)
+        await _comes_back(shop, how)
+        await shop.home.clock.advance(300)
+
+        ended = await _as_it_is(shop, run)
+        assert ended.state is RunState.FINISHED
+        assert ended.usage is not None
+        assert ended.usage.beam_seconds == 300
+        assert (await shop.now()).state is JobState.DONE
 
 
 # --- who may command ------------------------------------------------------------------------------
@@ -150,8 +218,9 @@ async def test_however_slow_the_database_is_it_holds_within_two_seconds_of_the_l
         assert (stood_still_at - last).total_seconds() <= 2.0
 
 
-async def _beats(shop: Shop, presence: Presence, count: int) -> Any:
+async def _beats(shop: Shop, presence: Presence, count: int) -> datetime:
     """Straight into the database, as the web's own process would; returns the last one's moment."""
+    at = shop.home.clock.now()
     for _ in range(count):
         at = shop.home.clock.now()
         await shop.home.store.write(lambda unit: unit.beat(presence.id, at))  # noqa: B023 - runs here

@@ -1,7 +1,7 @@
 """A laser never starts without a person there, whatever is asked of the lab and whatever happens to it (P10).
 
-Random lives of a laser, from Hypothesis. Every run of the tests lives a hundred and more; `ETABLI_LASER_SEQUENCES=10000`
-lives ten thousand.
+Random lives of a laser, from Hypothesis. Every run of the tests lives some; `ETABLI_LASER_SEQUENCES=10000` lives
+ten thousand.
 """
 
 from __future__ import annotations

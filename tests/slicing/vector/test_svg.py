@@ -392,6 +392,8 @@ def test_a_gradient_of_one_colour_is_that_colour() -> None:
         ('<path d="M0 0H50V50H0ZM12 12V18H18V12Z"/>', 2, None),  # its hole touches no line
         ('<path d="M0 0H50V50H0ZM5 5V15H15V5Z"/>', 1, "svg.clip"),  # a hole on a line
         ("<text>x</text>", 1, "svg.clip"),
+        ('<rect x="-99999" y="-99999" width="999999" height="999999"/>', 2, None),  # larger than any page
+        ('<path d="M0 0L1e300 0 0 1e300Z"/>', 1, "svg.clip"),
         ('<rect id="q" width="50" height="50" transform="scale(0.5)"/>', 2, None),
     ],
 )

@@ -177,7 +177,7 @@ class Siege:
 
     def _nearly(self) -> dict[str, Any]:
         """A release in which one thing is wrong."""
-        wrong = self.random.choice(
+        wrong: dict[str, Any] = self.random.choice(
             [
                 {"checklist": list(CHECKLIST[: self.random.randrange(len(CHECKLIST))])},
                 {"email": self.untrained.email},
