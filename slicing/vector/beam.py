@@ -23,6 +23,7 @@ SKIP_MM = 20.0
 """A blank in an engraving line is passed as travel if it is that much longer than the overscan on both its sides."""
 SPEED_MM_S_MIN = 0.1
 """Slower is a mistake: it burns a hole."""
+PIECES_MAX = 100_000
 _EDGE_MM = 1e-6
 
 Row = tuple[float, float, float, float, bool, bool]
@@ -68,7 +69,29 @@ def moves(toolpath: Toolpath, machine: CutMachine) -> Moves:
         blocks += mine
         owners += [place] * sum(map(len, mine))
     blocks.append(np.array([_HOME]))
-    return _packed(np.concatenate(blocks), np.array([*owners, -1]), toolpath, machine)
+    rows, op = np.concatenate(blocks), np.array([*owners, -1])
+    if machine.language == "grbl" and machine.burn_seconds_max > 0:
+        rows, op = _pieces(rows, op, machine.burn_seconds_max)
+    return _packed(rows, op, toolpath, machine)
+
+
+def _pieces(
+    rows: FloatArray, op: NDArray[np.int64], seconds_max: float
+) -> tuple[FloatArray, NDArray[np.int64]]:
+    """Burning moves cut into pieces of so many seconds: a controller that is fed works off its buffer when the cable
+    is cut, and what fits into it (15 moves, and five or so more as text) must then be over within two seconds.
+    """
+    steps = np.diff(rows[:, :2], axis=0, prepend=np.zeros((1, 2)))
+    longest = np.maximum(rows[:, 2] * seconds_max, 1e-3)
+    burns = (rows[:, 5] != 0) & (rows[:, 3] > 0)
+    counts = np.where(burns, np.ceil(np.hypot(*steps.T) / longest - 1e-9), 1).astype(np.int64)
+    counts = np.clip(counts, 1, PIECES_MAX)
+    of = np.repeat(np.arange(len(rows)), counts)
+    number = np.arange(len(of)) - np.repeat(np.cumsum(counts) - counts, counts)
+    left = 1 - (number + 1) / counts[of]  # share of the move that is still to come
+    pieces = rows[of]
+    pieces[:, :2] -= steps[of] * left[:, None]
+    return pieces, op[of]
 
 
 def _packed(rows: FloatArray, op: NDArray[np.int64], toolpath: Toolpath, machine: CutMachine) -> Moves:

@@ -30,6 +30,9 @@ class CutMachine:
     steps_per_mm: tuple[float, float] = (80.0, 80.0)
     power_max: int = 1000  # what full power is called: GRBL's $30
     overscan: bool = True  # engraving lines are entered at full speed
+    burn_seconds_max: float = (
+        0.1  # of one GRBL move with the beam on; 0: as long as it is (see `beam._pieces`)
+    )
     setup_seconds: float = 10.0  # homing, focus, air on: once a run
     blade_offset_mm: float = 0.25  # of a drag knife
     origin: str = (

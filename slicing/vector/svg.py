@@ -19,6 +19,7 @@ from slicing.vector.design import Design, FloatArray, Line, Picture, Shape
 from slicing.vector.groups import measures
 from slicing.vector.svgclip import Clips, Passes
 from slicing.vector.svgflat import Matrix, flatten
+from slicing.vector.svglimits import COORDINATE_MM_MAX
 from slicing.vector.svgnotes import Found, Sizes
 from slicing.vector.svgunits import MM_PER_INCH, UNITS, times
 from slicing.vector.svgwalk import Mark, Scope, Walk, Writing
@@ -26,6 +27,7 @@ from slicing.vector.svgxml import INKSCAPE, Document, Element, opened
 
 _OFF_MM = 0.05  # beyond the page's edge, before it is told
 _FLAT_MM = 1e-6
+_SIDE_MIN, _SIDE_MAX = 1e-6, 1e7  # of a page, in pixels
 _DEFAULT_UNIT = "96dpi"
 _DEFAULT_PX = 100.0  # what a share of the page is of, where the page has no size
 _OLD_INKSCAPE = 0.92  # older ones drew with 90 units to the inch
@@ -96,7 +98,7 @@ def _page(walk: Walk, root: Element) -> _Page:
         for side, full in zip(("width", "height"), whole, strict=True)
     ]
     sized = box is not None or all(_says_a_length(root.get(side)) for side in ("width", "height"))
-    if not (sides[0] > 0 and sides[1] > 0):
+    if not all(_SIDE_MIN < side < _SIDE_MAX for side in sides):
         raise refused("svg.size", width=f"{sides[0]:g}", height=f"{sides[1]:g}")
     mm = MM_PER_INCH / walk.dpi
     matrix: Matrix = (mm, 0.0, 0.0, mm, 0.0, 0.0)
@@ -210,6 +212,8 @@ def _pictures(walk: Walk, found: Found) -> Iterator[Picture]:
     clips = Clips(walk)
     for picture, around, flags in walk.pictures:
         frame = (svgnotes.frame(picture),)
+        if not (np.abs(frame[0].points) <= COORDINATE_MM_MAX).all():
+            raise refused("svg.coordinate", value="?", limit=round(COORDINATE_MM_MAX / 1000))
         passes = clips.judge(around, frame) if around else Passes.WHOLLY
         if passes is not Passes.WHOLLY:
             found.at("svg.clipped_away" if passes is Passes.NOT else "svg.clip", frame)

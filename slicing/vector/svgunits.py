@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from functools import lru_cache
-from math import cos, isfinite, radians, sin, sqrt, tan
+from math import cos, hypot, isfinite, radians, sin, sqrt, tan
 from types import MappingProxyType
 from typing import Final
 
@@ -74,6 +74,11 @@ def times(outer: Matrix, inner: Matrix) -> Matrix:
     )
 
 
+def diagonal(across: float, down: float) -> float:
+    """What a share is of that is neither across nor down, as SVG has it."""
+    return hypot(across, down) / sqrt(2)
+
+
 def growth(matrix: Matrix) -> float:
     """By how much it makes a length larger, on the whole."""
     return sqrt(abs(matrix[0] * matrix[3] - matrix[1] * matrix[2]))
@@ -109,7 +114,7 @@ def _step(name: str, text: str, dpi: float) -> Matrix | None:
         return None
     try:
         return _STEPS[name.lower()](*values)
-    except (KeyError, TypeError):
+    except (KeyError, TypeError, ValueError):  # no such step, not so many numbers, an endless angle
         return None
 
 
@@ -154,15 +159,17 @@ _STEPS: Final[Mapping[str, Callable[..., Matrix]]] = {
     "skewy": _skew_y,
 }
 
+_BOX_MIN, _BOX_MAX = 1e-9, 1e9  # user units: beyond, nothing can be meant
 Box = tuple[float, float, float, float]
 
 
 def view_box(text: str | None) -> Box | None:
     """x, y, width, height; None where there is none or it has no area."""
     values, clean = pathdata.numbers(text or "")
-    if not clean or len(values) != 4 or values[2] <= 0 or values[3] <= 0 or not all(map(isfinite, values)):
+    if not clean or len(values) != 4 or not all(map(isfinite, values)):
         return None
-    return values[0], values[1], values[2], values[3]
+    x, y, width, height = values
+    return (x, y, width, height) if min(width, height) > _BOX_MIN and max(width, height) < _BOX_MAX else None
 
 
 def fitted(box: Box, aspect: str, width: float, height: float) -> Matrix:
@@ -221,6 +228,8 @@ def _function(name: str, inside: str) -> tuple[str, float] | None:
     alpha = 1.0
     if len(values) == 4:
         alpha = values[3][0] / (100 if values[3][1] == "%" else 1)
+    if not all(isfinite(value) for value, _ in values):
+        return None
     if name == "hsl":
         (hue, _), (saturation, _), (light, _) = values[:3]
         red, green, blue = ImageColor.getrgb(

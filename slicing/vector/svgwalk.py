@@ -15,7 +15,14 @@ from slicing.vector.design import Picture
 from slicing.vector.pathdata import Outlines
 from slicing.vector.svgcss import Sheet
 from slicing.vector.svgflat import Matrix
-from slicing.vector.svglimits import DEPTH_MAX, ELEMENTS_MAX, POINTS_MAX, TEXT_CHARS_MAX, TEXTS_MAX
+from slicing.vector.svglimits import (
+    COORDINATE_MM_MAX,
+    DEPTH_MAX,
+    ELEMENTS_MAX,
+    POINTS_MAX,
+    TEXT_CHARS_MAX,
+    TEXTS_MAX,
+)
 from slicing.vector.svgstyle import Cascade, Own, Style
 from slicing.vector.svgunits import Box, times
 from slicing.vector.svgxml import INKSCAPE, SODIPODI, SVG, XLINK, Document, Element

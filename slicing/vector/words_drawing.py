@@ -111,8 +111,8 @@ REFUSALS: Mapping[str, Words] = MappingProxyType(
             remedy_fr="Réglez la taille de la page dans votre logiciel, puis enregistrez à nouveau.",
         ),
         "svg.size": Words(
-            en="The drawing's page has no size: {width} x {height}.",
-            fr="La page du dessin n'a pas de taille : {width} x {height}.",
+            en="The drawing's page has no size that can be: {width} x {height} pixels.",
+            fr="La page du dessin n'a pas de taille possible : {width} x {height} pixels.",
             remedy_en="Set the page size in your drawing program, then save again.",
             remedy_fr="Réglez la taille de la page dans votre logiciel, puis enregistrez à nouveau.",
         ),

@@ -16,8 +16,9 @@ from slicing.vector.machines import CUTTERS, CutMachine
 from slicing.vector.toolpath import Contour, Operation, Scan, Settings, Toolpath
 from tests.slicing.vector.grblsim import Line
 
-CO2 = CUTTERS["co2-6040-grbl"]
-DIODE = CUTTERS["diode-4040-grbl"]
+CO2 = replace(CUTTERS["co2-6040-grbl"], burn_seconds_max=0.0)
+DIODE = replace(CUTTERS["diode-4040-grbl"], burn_seconds_max=0.0)
+"""Without cutting long moves into pieces, so that a test can say each of them."""
 Row = tuple[float, float, float | None]  # x, y, mm/s; None for travel
 
 

@@ -12,7 +12,7 @@ from base64 import b64encode
 from collections.abc import Callable, Mapping
 from itertools import pairwise
 
-from tests.slicing.vector.drawings import SQUARE, drawing
+from tests.slicing.vector.drawings import SQUARE, drawing, picture
 
 OK = "read"
 RED = 'fill="none" stroke="red"'
@@ -133,7 +133,26 @@ HOSTILE: Mapping[str, Case] = {
     ),
     "viewBox of nearly zero": (
         lambda: drawing(SQUARE, 'width="9mm" height="9mm" viewBox="0 0 1e-300 1e-300"'),
+        _answers("svg.view_box"),
+    ),
+    "endless page": (
+        lambda: drawing(SQUARE, 'width="1e300" height="1e-300" viewBox="0 0 9 9"'),
+        _answers("svg.size"),
+    ),
+    "endless viewport": (
+        lambda: drawing(
+            f'<svg width="1e308" height="1e308" viewBox="0 0 9 9">{SQUARE}<circle r="50%"/></svg>'
+        ),
         _answers("svg.coordinate"),
+    ),
+    "endless angle": (lambda: drawing(f'<g transform="rotate(1e999)">{SQUARE}</g>'), _answers(OK)),
+    "endless picture": (
+        lambda: drawing(f'{SQUARE}<image width="1e308" height="1e308" href="{picture(2, 2)}"/>'),
+        _answers("svg.coordinate"),
+    ),
+    "endless colours": (
+        lambda: drawing(f'<g fill="hsl(1e999,1%,1%)" stroke="rgb(1e999,0,0)">{SQUARE}</g>'),
+        _answers(OK),
     ),
     "page of zero": (lambda: drawing(SQUARE, 'width="0" height="9mm"'), _answers("svg.size")),
     "photo of 200 megapixels": (lambda: photo(20_000, 10_000), _answers("svg.pixels")),

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slicing.faults import FileRefused
-from slicing.vector import grbl, lasercheck
+from slicing.vector import grbl, lasercheck, planner
 from slicing.vector.beam import SKIP_MM, moves, overscan_mm
 from slicing.vector.toolpath import Contour, Toolpath
 from tests.slicing.vector.cutting import (
@@ -262,3 +262,21 @@ def test_curves_keep_their_length() -> None:
 
     assert sum(length for length, _ in lengths) == pytest.approx(251.33, rel=1e-4)
     assert {power for _, power in lengths} == {178}  # 700 of 1000 on a machine whose full power is 255
+
+
+# --- what a cut cable leaves in the buffer ----------------------------------------------------------
+
+
+def test_no_burning_move_is_longer_than_what_a_cut_cable_may_leave_burning() -> None:
+    machine = replace(CO2, burn_seconds_max=0.1)
+    path = a_toolpath(a_cut(square(10, 10, 100)))
+
+    pieces, whole = moves(path, machine), moves(path, CO2)
+
+    burning = pieces.lengths_mm[pieces.on] / pieces.feed[pieces.on]
+    assert burning.max() <= 0.1 + 1e-6
+    assert pieces.lengths_mm[pieces.on].sum() == pytest.approx(whole.lengths_mm[whole.on].sum(), abs=0.05)
+    assert set(zip(whole.x, whole.y, strict=True)) <= set(zip(pieces.x, pieces.y, strict=True))
+    assert planner.seconds(pieces, machine).sum() == pytest.approx(
+        planner.seconds(whole, CO2).sum(), rel=0.005
+    )
