@@ -17,6 +17,7 @@ from orchestrator.domain.matching import Refusal, Until
 from orchestrator.domain.presence import (
     CHECKLIST,
     CONDITION_SECONDS_MAX,
+    HEARD_SECONDS_MAX,
     HEARTBEAT_LOST_SECONDS,
     Kiosk,
     Override,
@@ -119,11 +120,18 @@ def _presence(facts: Facts) -> Refusal | None:
         return _nobody("The release has served already.")
     if not presence.issued_at <= facts.now < presence.expires_at:
         return _nobody("The release has run out.")
+    if facts.machine.abilities.release is ReleasePolicy.KIOSK_START and not _heard(presence, facts.now):
+        return _nobody("The person at the machine was not heard of any more.")
     if not _stands_here(facts.kiosk, presence):
         return _nobody("The release does not come from a device that stands at this machine.")
     if missing := [point for point in CHECKLIST if point not in presence.checklist]:
         return _nobody(f"Not confirmed: {', '.join(missing)}.")
     return None
+
+
+def _heard(presence: Presence, now: datetime) -> bool:
+    last = presence.heartbeat_at or presence.issued_at
+    return abs((now - last).total_seconds()) <= HEARD_SECONDS_MAX
 
 
 def _stands_here(kiosk: Kiosk | None, presence: Presence) -> bool:

@@ -17,6 +17,8 @@ HEARTBEAT_SECONDS = 0.5
 """How often the device at the machine says that the person is still there."""
 HEARTBEAT_LOST_SECONDS = 1.5
 """After so long without one the machine is told to hold; it then does within 2 s of the last sign (P10)."""
+HEARD_SECONDS_MAX = 2.0
+"""How long ago the device was last heard, at most, when we ourselves start the machine or let it go on."""
 
 
 class ReleasePolicy(StrEnum):

@@ -23,6 +23,7 @@ from orchestrator.domain.matching import Refusal, Until
 from orchestrator.domain.presence import (
     CHECKLIST,
     CONDITION_SECONDS_MAX,
+    HEARD_SECONDS_MAX,
     HEARTBEAT_LOST_SECONDS,
     OVERRIDE_MINUTES_MAX,
     Kiosk,
@@ -109,6 +110,7 @@ GOOD = Facts(
         checklist=CHECKLIST,
         issued_at=NOW - timedelta(seconds=20),
         expires_at=NOW + timedelta(seconds=40),
+        heartbeat_at=NOW - timedelta(seconds=0.5),
     ),
     kiosk=Kiosk(
         id=DEVICE, machine_id=HERE, name="tablet", public_key="a key", enrolled_by=uuid4(), enrolled_at=NOW
@@ -206,6 +208,7 @@ def _kept(words: str) -> Refusal:
     return Refusal(rule="held", reason="A person holds the machine back.", until=Until.PERSON, seen=words)
 
 
+HEARD = timedelta(seconds=HEARD_SECONDS_MAX)
 MACHINE_ROWS = (
     Row(what="another machine's run", change=run(machine_id=THERE), no=IDENTITY),
     *(
@@ -298,6 +301,20 @@ PRESENCE_ROWS = (
     Row(what="long run out", change=presence(expires_at=NOW - timedelta(seconds=10)), no=RUN_OUT),
     Row(what="given this moment", change=presence(issued_at=NOW), no=None),
     Row(what="given in the future", change=presence(issued_at=NOW + TICK), no=RUN_OUT),
+    Row(what="never heard since", change=presence(heartbeat_at=None), no=LOST),
+    Row(
+        what="never heard, and just given", change=presence(issued_at=NOW - HEARD, heartbeat_at=None), no=None
+    ),
+    Row(what="heard not long ago", change=presence(heartbeat_at=NOW - HEARD), no=None),
+    Row(what="heard too long ago", change=presence(heartbeat_at=NOW - HEARD - TICK), no=LOST),
+    Row(what="heard in the future", change=presence(heartbeat_at=NOW + HEARD + TICK), no=LOST),
+    Row(
+        what="never heard, and started at its panel",
+        change=lambda facts: machine(
+            abilities=replace(LASER.abilities, release=ReleasePolicy.PHYSICAL_START)
+        )(presence(heartbeat_at=None)(facts)),
+        no=None,
+    ),
     Row(what="no device", change=that(kiosk=None), no=NOT_HERE),
     Row(what="another device", change=kiosk(id=uuid4()), no=NOT_HERE),
     Row(what="a device of another machine", change=kiosk(machine_id=THERE), no=NOT_HERE),
@@ -507,7 +524,7 @@ def test_the_interlocks_can_be_read_in_one_sitting() -> None:
 
 # --- while it runs -------------------------------------------------------------------------------
 
-HEARD = HEARTBEAT_LOST_SECONDS
+LOST_AFTER = HEARTBEAT_LOST_SECONDS
 
 
 @pytest.mark.parametrize(
@@ -515,9 +532,9 @@ HEARD = HEARTBEAT_LOST_SECONDS
     [
         (0.0, False),
         (1.0, False),
-        (HEARD - 1e-6, False),
-        (HEARD, True),
-        (HEARD + 1e-6, True),
+        (LOST_AFTER - 1e-6, False),
+        (LOST_AFTER, True),
+        (LOST_AFTER + 1e-6, True),
         (1e9, True),
         (None, True),
         (float("nan"), True),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import FrozenInstanceError, replace
+from dataclasses import MISSING, FrozenInstanceError, fields, replace
 from datetime import timedelta
 from uuid import UUID, uuid4
 
@@ -12,11 +12,13 @@ from orchestrator.domain.presence import (
     CHECKLIST,
     CONDITION_SECONDS_MAX,
     CONFIRM_MINUTES_MAX,
+    HEARD_SECONDS_MAX,
     HEARTBEAT_LOST_SECONDS,
     HEARTBEAT_SECONDS,
     OVERRIDE_MINUTES_MAX,
     PRESENCE_SECONDS_MAX,
     Override,
+    Presence,
     ReleasePolicy,
 )
 from tests.domain.test_interlocks import GOOD, HERE, MEMBER, NOW, TICK, a_reading, an_override
@@ -35,6 +37,7 @@ def test_the_times_are_those_that_were_promised() -> None:
     assert PRESENCE_SECONDS_MAX == 60
     assert (HEARTBEAT_SECONDS, HEARTBEAT_LOST_SECONDS) == (0.5, 1.5)
     assert HEARTBEAT_SECONDS + HEARTBEAT_LOST_SECONDS <= 2  # P10
+    assert HEARD_SECONDS_MAX == 2
     assert CONDITION_SECONDS_MAX == 10
     assert (OVERRIDE_MINUTES_MAX, CONFIRM_MINUTES_MAX) == (60, 10)
     assert CHECKLIST == ("material_in", "extractor_on", "staying")
@@ -57,7 +60,9 @@ def test_what_has_not_happened_yet_is_not_made_up() -> None:
     assert GOOD.kiosk is not None
     asked = Override(id=uuid4(), machine_id=HERE, condition="lid", reason="", asked_by=MEMBER, asked_at=NOW)
 
-    assert (GOOD.presence.used_at, GOOD.presence.heartbeat_at) == (None, None)
+    given = {f.name: getattr(GOOD.presence, f.name) for f in fields(Presence) if f.default is MISSING}
+    fresh = Presence(**given)
+    assert (fresh.used_at, fresh.heartbeat_at) == (None, None)
     assert GOOD.kiosk.revoked_at is None
     assert (asked.confirmed_by, asked.confirmed_at) == (None, None)
     assert not asked.stands(NOW)

