@@ -11,6 +11,7 @@ from orchestrator.clock import SystemClock
 from orchestrator.domain.errors import EtabliError
 from orchestrator.settings import Settings
 from orchestrator.store.sql import SqlStore
+from slicing.vector import svgusvg
 from slicing.workshop import SandboxedWorkshop
 
 WAL_RESET_FIXED = (3, 51, 3)
@@ -61,6 +62,13 @@ async def _workshop(settings: Settings) -> list[Finding]:
                 words=slicer or "none found: quotes work, prints wait. Install prusa-slicer or set `slicer`.",
             ),
             Finding(good=workshop.backend == "bubblewrap", what="Sandbox", words=workshop.backend),
+            Finding(
+                good=svgusvg.has_fonts(),
+                what="Letters",
+                words="DejaVu fonts are here"
+                if svgusvg.has_fonts()
+                else "no fonts: text in drawings is left out. Install fonts-dejavu-core.",
+            ),
         ]
     finally:
         await workshop.close()

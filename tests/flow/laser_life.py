@@ -28,7 +28,7 @@ from tests.builders import a_member
 from tests.flow.home import Home
 
 JOBS_MAX = 4
-SPANS = (0.1, 0.3, 0.5, 1.0, 1.4, 1.6, 2.1, 4.0, 12.0, 59.0, 61.0)
+SPANS = (0.1, 0.3, 0.5, 1.0, 1.4, 1.6, 1.9, 2.1, 3.0, 4.0, 8.0, 12.0, 61.0)
 TROUBLES = (
     Troubles(never_starts=True),
     Troubles(starts_late_seconds=4),
@@ -365,8 +365,8 @@ class Life:
 
     async def trouble(self, n: int) -> None:
         new = TROUBLES[n % len(TROUBLES)] if n % 3 else NO_TROUBLES
-        if new.hangs and not self.metal.switch:
-            return  # nobody can make it hold then
+        if (new.hangs or new.starts_late_seconds) and not self.metal.switch:
+            return  # nobody can make it hold then, or not yet
         self.metal.troubles = replace(new, extractor_off=self.metal.troubles.extractor_off)
 
     async def the_link(self, n: int) -> None:
