@@ -16,8 +16,10 @@ from orchestrator.domain.job import Job, JobState
 from orchestrator.domain.machine import Bed, Machine
 from orchestrator.domain.member import Member, Role
 from orchestrator.domain.presence import CHECKLIST, Kiosk, Presence, ReleasePolicy
+from orchestrator.domain.process import CutProcess
 from orchestrator.domain.run import Cause, Run, RunState
 from orchestrator.flow import act, release
+from orchestrator.flow.submit import quote
 from orchestrator.ports import Unit
 from tests.builders import a_member, an_event
 from tests.flow.home import Home, a_home
@@ -356,3 +358,29 @@ async def test_a_machine_that_tells_its_end_is_closed_by_nobody_and_one_that_doe
         await shop.home.clock.advance(180 + 2 * 600 + 60)
         # The simulated machine remembers that nobody pressed anything; a folder could not say.
         assert (await shop.run()).cause is Cause.NEVER_STARTED
+
+
+async def test_finished_cuts_teach_the_next_quotes_as_prints_do(tmp_path: Path) -> None:
+    async with a_shop(tmp_path, speed=60.0, pace=1.3) as shop:
+        for seconds in (300, 2400, 1200, 3000, 900, 1800):
+            await shop.stays(await shop.release(), 70)
+            assert (await shop.now()).state is JobState.DONE
+            await act.clear_bed(shop.home.lab, shop.home.tech, shop.machine.id)
+            shop.job = await shop.home.cut(shop.member, f"box-{seconds}s-.svg")
+            await shop.home.clock.advance(1)
+
+        file = await shop.home.file(shop.member, "again-600s-.svg")
+        wish = await quote(
+            shop.home.lab,
+            shop.member,
+            file_id=file.id,
+            process=CutProcess(),
+            quantity=1,
+            machine_class=None,
+        )
+
+        assert wish.estimate.calibration.startswith("co2-6040-grbl")
+        assert wish.estimate.print_seconds.p50 == pytest.approx(780, rel=0.03)
+        assert wish.estimate.cutting is not None
+        assert wish.estimate.cutting.beam_seconds is not None
+        assert wish.estimate.cutting.beam_seconds.p50 == pytest.approx(390, rel=0.06)
