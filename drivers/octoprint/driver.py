@@ -39,7 +39,7 @@ from orchestrator.ports import (
     Where,
 )
 
-SETTLE_SECONDS = 5.0
+SETTLE_SECONDS = 10.0
 """How long a command may take until OctoPrint's state shows it."""
 SETTLE_STEP_SECONDS = 0.1
 _SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
