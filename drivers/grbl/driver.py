@@ -500,7 +500,11 @@ class GrblDriver:
 
         def shown() -> bool:
             status = controller.status
-            return not cut.live or (status is not None and status.state in states)
+            if not cut.live or status is None:
+                return not cut.live
+            # A hold that comes while it waits for the next line is passed over, and yet nothing moves: all is answered.
+            rests = cut.held and status.state == "Idle" and not len(controller.window)
+            return rests or status.state in states
 
         reports = controller.reports
         try:

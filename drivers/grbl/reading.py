@@ -27,8 +27,10 @@ def reading(status: wire.Status | None, cut: Cut | None, *, door: bool) -> Obser
 
 
 def _at_work(seen: Observation, cut: Cut) -> Observation:
-    """Between two lines the controller may be idle; the cut is not over by that."""
-    activity = seen.activity if seen.activity in WORKING else Activity.PRINTING
+    """Between two lines the controller may be idle; the cut is not over by that, and a hold that comes just then
+    is one all the same: nothing more is fed."""
+    between = Activity.PAUSED if cut.held else Activity.PRINTING
+    activity = seen.activity if seen.activity in WORKING else between
     return replace(
         seen,
         activity=Activity.CANCELLING if cut.phase is Phase.ENDING else activity,

@@ -531,3 +531,18 @@ async def test_endless_lines_are_no_controller(tmp_path: Path) -> None:
         await bench.passes(1)
 
         assert bench.lost == 1
+
+
+async def test_a_hold_that_comes_while_it_waits_for_the_next_line_is_one_all_the_same(tmp_path: Path) -> None:
+    async with a_bench(tmp_path, answer_seconds=1) as bench:
+        bench.fake._hold = lambda: None  # type: ignore[method-assign]
+        await bench.start(LONG)
+        await bench.passes(3)
+        assert bench.driver._cut is not None
+        bench.driver._cut.hold()
+        await bench.passes(60)  # what was in its buffer is worked off
+
+        await bench.meanwhile(bench.driver.control(NAME, Control.PAUSE))
+
+        assert (await bench.driver.observe()).activity is Activity.PAUSED
+        assert bench.ended == []
