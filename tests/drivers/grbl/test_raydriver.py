@@ -106,11 +106,13 @@ async def test_it_is_held_resumed_and_then_finished(tmp_path: Path) -> None:
         await lab.until(lambda: lab.fed() > 100)
 
         await lab.driver.control(NAME, Control.PAUSE)
-        assert lab.machine.firmware.state == "Hold:0"
+        # This emulator passes over a hold that reaches it between two moves: it then waits for a line, and gets none.
+        assert lab.machine.firmware.state in {"Hold:0", "Idle"}
         assert (await lab.driver.observe()).activity is Activity.PAUSED
-        fed = lab.fed()
+        fed, stood = lab.fed(), list(lab.machine.firmware.mpos)
         await asyncio.sleep(0.5)
         assert lab.fed() == fed
+        assert lab.machine.firmware.mpos == stood
         await lab.driver.control(NAME, Control.RESUME)
 
         assert (await lab.ends()).outcome is Outcome.FINISHED
