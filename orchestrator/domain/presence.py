@@ -61,6 +61,10 @@ class Override:
     confirmed_by: UUID | None = None
     confirmed_at: datetime | None = None
 
+    def waits(self, now: datetime) -> bool:
+        """A second person may still confirm it."""
+        return self.confirmed_by is None and now < self.asked_at + timedelta(minutes=CONFIRM_MINUTES_MAX)
+
     def stands(self, now: datetime) -> bool:
         """Confirmed by somebody else than who asked, and not run out."""
         if self.confirmed_by is None or self.confirmed_at is None or self.confirmed_by == self.asked_by:

@@ -5,14 +5,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from uuid import UUID
 
 from orchestrator.domain.interlocks import bad_conditions
 from orchestrator.domain.machine import Machine, needs_release
 from orchestrator.domain.matching import Refusal
 from orchestrator.domain.member import Member, Permission
-from orchestrator.domain.presence import CONFIRM_MINUTES_MAX, Kiosk, Override
+from orchestrator.domain.presence import Kiosk, Override
 from orchestrator.domain.run import MAYBE_ON_METAL, Run, RunState
 from orchestrator.flow.act import may
 from orchestrator.flow.attend import standing
@@ -52,7 +52,7 @@ async def _beside(lab: Lab, unit: Unit, who: Member, machine: Machine) -> Beside
     staged_at = await staged_since(unit, run) if run else None
     readings = {one.name: one for one in await unit.readings(machine.id)}
     overrides = await standing(unit, lab, machine.id)
-    shown = tuple(one for one in overrides if one.stands(now) or _waits(one, now))
+    shown = tuple(one for one in overrides if one.stands(now) or one.waits(now))
     people = {person for one in shown for person in (one.asked_by, one.confirmed_by) if person}
     return Beside(
         kiosks=tuple(one for one in await unit.kiosks(machine.id) if one.revoked_at is None),
@@ -65,10 +65,6 @@ async def _beside(lab: Lab, unit: Unit, who: Member, machine: Machine) -> Beside
     )
 
 
-def _waits(one: Override, now: datetime) -> bool:
-    return one.confirmed_by is None and now < one.asked_at + timedelta(minutes=CONFIRM_MINUTES_MAX)
-
-
 async def _name(unit: Unit, member_id: UUID) -> str:
     member = await unit.member(member_id)
     return member.name if member else ""
@@ -76,9 +72,8 @@ async def _name(unit: Unit, member_id: UUID) -> str:
 
 async def staged_since(unit: Unit, run: Run) -> datetime | None:
     """When the machine got the file; None: it has not."""
-    events = await unit.events(0, limit=200, job_id=run.job_id)
-    times = [event.at for event in events if event.run_id == run.id and event.topic == STAGED]
-    return times[0] if times else None
+    events = await unit.events(0, job_id=run.job_id, run_id=run.id)
+    return next((event.at for event in events if event.topic == STAGED), None)
 
 
 async def _trouble(lab: Lab, unit: Unit, run: Run, staged_at: datetime | None) -> str:

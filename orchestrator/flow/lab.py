@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
 
+from orchestrator.domain.presence import PRESENCE_SECONDS_MAX
 from orchestrator.ports import Clock, DurableWork, Files, Store, Workshop
 
 
@@ -18,7 +19,9 @@ class Limits:
     start_attempts: int = 3  # documented refusals of a start before the run fails
     quantity_max: int = 100
     release_seconds: float = 30 * 60  # how long a staged run keeps its machine for the person who releases it
-    press_seconds: float = 180  # how long after the release that person may take to press the machine's start
+    press_seconds: float = (
+        PRESENCE_SECONDS_MAX  # how long a person may take from release to the machine's start
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,7 +21,6 @@ from orchestrator.domain.matching import Refusal
 from orchestrator.domain.member import Member
 from orchestrator.domain.presence import (
     CHECKLIST,
-    CONFIRM_MINUTES_MAX,
     PRESENCE_SECONDS_MAX,
     Kiosk,
     Override,
@@ -298,12 +297,8 @@ async def override(lab: Lab, who: Member, machine_id: UUID, condition: str, reas
 
 
 def _open(overrides: Sequence[Override], condition: str, lab: Lab) -> Override | None:
-    oldest = lab.clock.now() - timedelta(minutes=CONFIRM_MINUTES_MAX)
-    waiting = [
-        one
-        for one in overrides
-        if one.condition == condition and one.confirmed_by is None and one.asked_at >= oldest
-    ]
+    now = lab.clock.now()
+    waiting = [one for one in overrides if one.condition == condition and one.waits(now)]
     return waiting[-1] if waiting else None
 
 

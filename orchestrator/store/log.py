@@ -47,6 +47,7 @@ class Log(UnitBase):
         limit: int = 200,
         member_id: UUID | None = None,
         job_id: UUID | None = None,
+        run_id: UUID | None = None,
     ) -> Sequence[Event]:
         """Events past `after`, ascending. With a member: theirs, and those of machines that belong to no member.
 
@@ -63,6 +64,8 @@ class Log(UnitBase):
             statement = statement.where(or_(_e.member_id == member_id, _OF_A_MACHINE_ALONE))
         if job_id is not None:
             statement = statement.where(_e.job_id == job_id)
+        if run_id is not None:
+            statement = statement.where(_e.run_id == run_id)
         return [_EVENT.value(row) for row in await self._all(statement)]
 
     async def head(self) -> int:

@@ -15,7 +15,7 @@ from orchestrator.domain.event import Event
 from orchestrator.domain.job import Job, JobState
 from orchestrator.domain.machine import Bed, Machine
 from orchestrator.domain.member import Member, Role
-from orchestrator.domain.presence import CHECKLIST, Kiosk, Presence, ReleasePolicy
+from orchestrator.domain.presence import CHECKLIST, PRESENCE_SECONDS_MAX, Kiosk, Presence, ReleasePolicy
 from orchestrator.domain.process import CutProcess
 from orchestrator.domain.run import Cause, Run, RunState
 from orchestrator.flow import act, release
@@ -255,7 +255,7 @@ async def test_a_laser_with_a_panel_is_released_here_and_started_there(tmp_path:
 async def test_a_panel_that_nobody_presses_loses_the_file_and_the_job_its_turn(tmp_path: Path) -> None:
     async with a_shop(tmp_path, ReleasePolicy.PHYSICAL_START) as shop:
         await shop.release()
-        await shop.home.clock.advance(200)
+        await shop.home.clock.advance(PRESENCE_SECONDS_MAX + 10)
 
         run = await shop.run()
         assert (run.state, run.cause) == (RunState.CANCELLED, Cause.NEVER_STARTED)
@@ -355,7 +355,7 @@ async def test_a_machine_that_tells_its_end_is_closed_by_nobody_and_one_that_doe
     async with a_shop(tmp_path, ReleasePolicy.PHYSICAL_START) as shop:
         await shop.tells_nothing()
         await shop.release()
-        await shop.home.clock.advance(180 + 2 * 600 + 60)
+        await shop.home.clock.advance(PRESENCE_SECONDS_MAX + 2 * 600 + 60)
         # The simulated machine remembers that nobody pressed anything; a folder could not say.
         assert (await shop.run()).cause is Cause.NEVER_STARTED
 

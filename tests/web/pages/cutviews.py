@@ -14,7 +14,7 @@ from orchestrator.domain.job import JobState
 from orchestrator.domain.machine import Abilities, Bed, Kind, Machine
 from orchestrator.domain.matching import Refusal, Until
 from orchestrator.domain.member import Role
-from orchestrator.domain.presence import Kiosk, Override, ReleasePolicy
+from orchestrator.domain.presence import PRESENCE_SECONDS_MAX, Kiosk, Override, ReleasePolicy
 from orchestrator.domain.process import CutKind, CutProcess
 from orchestrator.domain.quote import CutRow, Cutting, Estimate, EstimateSource, Quote, Spread
 from orchestrator.domain.run import Run, RunState
@@ -264,7 +264,7 @@ def kiosk_values(**other: Any) -> dict[str, Any]:
         "sheets": {"birch-ply-3": EVIL},
         "ask_seconds": 60,
         "grace_seconds": 10,
-        "press_seconds": 180,
+        "press_seconds": PRESENCE_SECONDS_MAX,
         "beat_ms": 500,
     }
     return values | other
