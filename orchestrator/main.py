@@ -87,6 +87,8 @@ async def parts(settings: Settings, roles: frozenset[str]) -> AsyncIterator[Part
             clock=clock,
             limits=Limits(upload_bytes=settings.upload_bytes),
             address=settings.address,
+            policy=settings.policy,
+            time_zone=settings.time_zone,
         )
         work = DbosWork(
             settings.url if settings.on_postgres else settings.data,

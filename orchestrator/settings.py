@@ -10,6 +10,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from orchestrator.domain.errors import Misconfigured
+from orchestrator.domain.policy import Policy
 
 PREFIX = "ETABLI_"
 NOT_SETTINGS = frozenset(
@@ -36,6 +37,27 @@ class Settings:
     trusted_proxies: str = ""  # addresses, separated by commas
     executor: str = ""  # name of this worker; empty: host name and role
     log_level: str = "INFO"
+    outbound_networks: str = ""  # private networks that webhooks and booking systems may be in, as 10.0.0.0/8
+    requests_per_minute: int = 1200  # of one token, session or address, before 429
+    schedule_age_per_day: int = Policy.age_per_day  # the weights of the queue: orchestrator/domain/policy.py
+    schedule_priority: int = Policy.priority
+    schedule_share: int = Policy.share
+    schedule_deadline: int = Policy.deadline
+    schedule_material: int = Policy.material
+    schedule_half_life_days: int = Policy.half_life_days
+    schedule_no_show_minutes: int = Policy.no_show_minutes
+    schedule_margin_minutes: int = Policy.margin_minutes
+    schedule_deadline_notice_hours: int = Policy.deadline_notice_hours
+
+    @property
+    def policy(self) -> Policy:
+        """Raises Misconfigured for weights that no queue can have."""
+        values = {field.name: getattr(self, f"schedule_{field.name}") for field in fields(Policy)}
+        for name, value in values.items():
+            least = 1 if name in {"age_per_day", "half_life_days"} else 0
+            if not least <= value <= 1_000_000:
+                raise Misconfigured(f"schedule_{name} must be from {least} to 1000000, not {value}.")
+        return Policy(**values)
 
     @property
     def url(self) -> str:

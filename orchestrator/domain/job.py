@@ -28,6 +28,15 @@ class JobState(StrEnum):
     FAILED = "failed"  # a person gave it up
 
 
+class Priority(StrEnum):
+    """A job's class. Only the staff, or a booking system, gives another than `standard`."""
+
+    LOW = "low"  # fills the holes
+    STANDARD = "standard"
+    TEACHING = "teaching"  # a class or a workshop with a date
+    URGENT = "urgent"  # the lab itself: spare parts, repairs
+
+
 class JobEvent(StrEnum):
     ACCEPTED = "accepted"
     PREPARED = "prepared"
@@ -107,6 +116,9 @@ class Job:
     reason: str = ""  # why it is where it is, when that is not plain from the state
     failed_runs: int = 0
     cancel_requested: bool = False  # the member asked while a Run had it; the supervisor carries it out
+    priority: Priority = Priority.STANDARD
+    deadline: datetime | None = None  # when the member needs it; a wish, not a promise
+    approved_by: UUID | None = None  # who of the staff agreed to the job of a supervised member
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,6 +151,7 @@ class Artifact:
     slicer: str
     layers: int = 0  # 0: sliced before they were counted
     cut: CutArtifact | None = None  # None: printed
+    nozzle_micrometres: int = 400  # that it was sliced for
 
     def milligrams_at(self, position_bytes: int) -> int:
         """Filament used when the machine had read `position_bytes` of the file; linear between the curve's

@@ -12,7 +12,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from orchestrator.domain.presence import ReleasePolicy
-from orchestrator.domain.process import Material
+from orchestrator.domain.process import Colour, Material
 
 
 class Kind(StrEnum):
@@ -101,6 +101,9 @@ class Machine:
     maintenance: bool = False
     note: str = ""  # the machine's own last words worth showing
     seen_at: datetime | None = None
+    colour: Colour | None = None  # of what is loaded; None: not known
+    nozzle_micrometres: int = 400  # that is mounted
+    stock_milligrams: int | None = None  # left on the spool; None: nobody has said
 
 
 def needs_release(machine: Machine) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
@@ -21,6 +22,7 @@ class Until(StrEnum):
     NEVER = "never"  # never here
     PERSON = "person"  # until somebody does something
     MACHINE = "machine"  # until the machine itself changes (comes back, ends its print)
+    TIME = "time"  # until the clock says so: see `at`
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +32,7 @@ class Refusal:
     until: Until
     seen: str = ""
     needed: str = ""
+    at: datetime | None = None  # the earliest it may end, where that is known
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -24,6 +24,25 @@ class Material(StrEnum):
     PETG = "petg"
 
 
+class Colour(StrEnum):
+    """Of a filament, as the spool's label says."""
+
+    BLACK = "black"
+    WHITE = "white"
+    GREY = "grey"
+    SILVER = "silver"
+    RED = "red"
+    ORANGE = "orange"
+    YELLOW = "yellow"
+    GREEN = "green"
+    BLUE = "blue"
+    PURPLE = "purple"
+    PINK = "pink"
+    BROWN = "brown"
+    NATURAL = "natural"
+    TRANSPARENT = "transparent"
+
+
 class Turn(StrEnum):
     """Which way the part lies: turned from how it was drawn, about x or y, by so many degrees."""
 
@@ -58,6 +77,7 @@ class Process:
     brim_mm: int = 0
     scale_percent: int = 100
     turn: Turn = Turn.AS_DRAWN
+    colour: Colour | None = None  # None: whatever is loaded
 
     def __post_init__(self) -> None:
         if wrong := out_of_range({name: getattr(self, name) for name in RANGES}):

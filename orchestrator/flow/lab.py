@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
 
+from orchestrator.domain.policy import Policy
 from orchestrator.domain.presence import PRESENCE_SECONDS_MAX
 from orchestrator.ports import Clock, DurableWork, Files, Store, Workshop
 
@@ -36,6 +37,8 @@ class Workbench:
     limits: Limits = field(default_factory=Limits)
     default_profile: str = "mk3s"  # what a quote is computed for while the lab has no machine
     address: str = ""  # where people reach the pages; printed on tickets
+    policy: Policy = field(default_factory=Policy)
+    time_zone: str = "Europe/Paris"  # of a site that has no calendar yet
 
 
 @dataclass(frozen=True, kw_only=True)

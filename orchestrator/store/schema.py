@@ -14,10 +14,11 @@ from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from orchestrator.domain.errors import Misconfigured
+from orchestrator.store import booking_tables as _booking_tables  # noqa: F401 - its tables belong to the metadata
 from orchestrator.store import triggers
+from orchestrator.store.columns import metadata
 from orchestrator.store.engines import migration_engine
 from orchestrator.store.failures import Failure, kind_of, translated
-from orchestrator.store.tables import metadata
 
 if TYPE_CHECKING:
     from alembic.config import Config

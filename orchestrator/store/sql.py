@@ -16,18 +16,18 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from orchestrator.domain.errors import Unavailable
 from orchestrator.ports import Clock
 from orchestrator.ports import Unit as UnitPort
+from orchestrator.store.booking import Bookings
+from orchestrator.store.charges import Charges
 from orchestrator.store.engines import Engines, open_engines
 from orchestrator.store.failures import Failure, kind_of, translated
 from orchestrator.store.feed import Feed, listen
 from orchestrator.store.learned import Learned
 from orchestrator.store.log import Log
-from orchestrator.store.money import Purse
 from orchestrator.store.offers import Offers
 from orchestrator.store.people import People
 from orchestrator.store.presence import Presences
 from orchestrator.store.schema import create_all
 from orchestrator.store.wire import Connected
-from orchestrator.store.work import Work
 
 T = TypeVar("T")
 
@@ -38,7 +38,7 @@ DISCONNECTS = 1  # how often a broken connection is replaced before we say so
 _inside: ContextVar[bool] = ContextVar("inside a unit of work", default=False)
 
 
-class SqlUnit(People, Offers, Work, Presences, Learned, Purse, Log):
+class SqlUnit(People, Offers, Bookings, Presences, Learned, Charges, Log):
     """Implements `orchestrator.ports.Unit`."""
 
 

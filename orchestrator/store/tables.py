@@ -1,170 +1,128 @@
 """The tables. The states they allow, and the two "only one at a time" rules, are read from the domain's own tables.
 
-A column is named like the field it stores and ends in its unit. Instants are UTC, money is whole cents, ids are ours.
+Those of reservations, sources and webhooks are in `booking_tables`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from datetime import UTC, datetime
-from enum import StrEnum
-from typing import Any
-
 from sqlalchemy import (
-    JSON,
     BigInteger,
-    Boolean,
     CheckConstraint,
     Column,
-    DateTime,
-    Dialect,
     ForeignKey,
     Index,
     Integer,
-    MetaData,
     String,
     Table,
     Text,
-    TypeDecorator,
     UniqueConstraint,
     Uuid,
     text,
 )
 
-from orchestrator.domain.job import JobState
+from orchestrator.domain.job import JobState, Priority
 from orchestrator.domain.ledger import Book, EntryKind
 from orchestrator.domain.machine import Activity, Bed, Kind, Link
-from orchestrator.domain.member import Role
+from orchestrator.domain.member import Level, Public, Role
 from orchestrator.domain.quote import EstimateSource
 from orchestrator.domain.run import ACTIVE, Cause, RunState
 from orchestrator.domain.usage import Quality, Source
-
-metadata = MetaData(
-    naming_convention={
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-        "ck": "ck_%(table_name)s_%(constraint_name)s",
-        "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
-        "pk": "pk_%(table_name)s",
-    }
+from orchestrator.store.columns import (
+    BIG,
+    an_id,
+    at,
+    count,
+    enum,
+    flag,
+    is_in,
+    json_,
+    metadata,
+    one_of,
+    to,
+    words,
 )
-
-
-class Instant(TypeDecorator[datetime]):
-    """An aware datetime, stored as UTC. A naive one is refused: nobody can say when it was."""
-
-    impl = DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        if value is None:
-            return None
-        if value.tzinfo is None:
-            raise ValueError(f"{value!r} does not say in which time zone")
-        return value.astimezone(UTC)
-
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        if value is None:
-            return None
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
-
-
-BIG = BigInteger().with_variant(Integer, "sqlite")
-PLAIN_JSON = JSON(none_as_null=True)
-
-
-def _one_of(column: str, values: Iterable[StrEnum]) -> CheckConstraint:
-    return CheckConstraint(_is_in(column, values), name=column)
-
-
-def _is_in(column: str, values: Iterable[StrEnum]) -> str:
-    return f"{column} IN ({', '.join(repr(value.value) for value in sorted(values))})"
-
-
-def _id(name: str = "id") -> Column[Any]:
-    return Column(name, Uuid(), primary_key=True)
-
-
-def _to(name: str, target: str, *, null: bool = False, **more: Any) -> Column[Any]:
-    return Column(name, Uuid(), ForeignKey(target), nullable=null, **more)
-
-
-def _words(name: str, *, null: bool = False) -> Column[Any]:
-    return Column(name, Text(), nullable=null)
-
-
-def _enum(name: str, *, null: bool = False) -> Column[Any]:
-    return Column(name, String(32), nullable=null)
-
-
-def _at(name: str, *, null: bool = False, **more: Any) -> Column[Any]:
-    return Column(name, Instant(), nullable=null, **more)
-
-
-def _count(name: str, *, null: bool = False) -> Column[Any]:
-    return Column(name, BigInteger(), nullable=null)
-
-
-def _flag(name: str) -> Column[Any]:
-    return Column(name, Boolean(), nullable=False)
-
-
-def _json(name: str, *, null: bool = False) -> Column[Any]:
-    return Column(name, PLAIN_JSON, nullable=null)
-
 
 # --- people ------------------------------------------------------------------------------------------------------
 
 member = Table(
     "member",
     metadata,
-    _id(),
+    an_id(),
     Column("email", Text(), nullable=False, unique=True),
-    _words("name"),
-    _enum("role"),
+    words("name"),
+    enum("role"),
     Column("account_id", Uuid(), nullable=False, index=True),
-    _words("password_hash"),
-    _words("locale"),
-    _flag("active"),
-    _one_of("role", Role),
+    words("password_hash"),
+    words("locale"),
+    flag("active"),
+    Column("public", String(32), nullable=False, server_default=Public.INDIVIDUAL.value),
+    Column("organisation_id", Uuid(), nullable=True),
+    at("active_until", null=True),
+    Column("version", Integer(), nullable=False, server_default="1"),
+    one_of("role", Role),
 )
+
+organisation = Table(
+    "organisation",
+    metadata,
+    an_id(),
+    words("name"),
+    words("siren"),
+    Column("shares", Integer(), nullable=False),
+    Column("version", Integer(), nullable=False),
+)
+
+external = Table(
+    "external",
+    metadata,
+    Column("kind", String(16), primary_key=True),
+    Column("system", String(64), primary_key=True),
+    Column("external_id", String(200), primary_key=True),
+    Column("ours", Uuid(), nullable=False),
+    Index("ix_external_kind_ours", "kind", "ours"),
+)
+"""How other systems name our members and organisations."""
 
 session = Table(
     "session",
     metadata,
     Column("id_sha256", String(64), primary_key=True),
-    _to("member_id", "member.id"),
-    _at("created_at"),
-    _at("seen_at"),
+    to("member_id", "member.id"),
+    at("created_at"),
+    at("seen_at"),
 )
 
 api_token = Table(
     "api_token",
     metadata,
     Column("id", String(64), primary_key=True),
-    _words("secret_sha256"),
-    _to("member_id", "member.id"),
-    _words("name"),
-    _json("scopes"),
-    _at("created_at"),
-    _at("expires_at", null=True),
-    _at("revoked_at", null=True),
+    words("secret_sha256"),
+    to("member_id", "member.id"),
+    words("name"),
+    json_("scopes"),
+    at("created_at"),
+    at("expires_at", null=True),
+    at("revoked_at", null=True),
+    at("used_at", null=True),
 )
 
 entitlement = Table(
     "entitlement",
     metadata,
-    _to("member_id", "member.id", primary_key=True),
+    to("member_id", "member.id", primary_key=True),
     Column("machine_class", String(64), primary_key=True),
-    _at("until", null=True),
+    at("until", null=True),
+    Column("level", String(32), nullable=False, server_default=Level.AUTONOMOUS.value),
+    Column("training", Text(), nullable=False, server_default=""),
+    Column("version", Integer(), nullable=False, server_default="1"),
 )
 
 attempt = Table(
     "attempt",
     metadata,
     Column("id", BIG, primary_key=True, autoincrement=True),
-    _words("key"),
-    _at("at", index=True),
+    words("key"),
+    at("at", index=True),
     Index("ix_attempt_key_at", "key", "at"),
 )
 
@@ -173,14 +131,14 @@ attempt = Table(
 file = Table(
     "file",
     metadata,
-    _id(),
-    _to("owner_id", "member.id"),
+    an_id(),
+    to("owner_id", "member.id"),
     Column("sha256", String(64), nullable=False, index=True),
-    _words("name"),
-    _count("size_bytes"),
-    _at("created_at"),
-    _json("analysis", null=True),
-    _json("refusals", null=True),
+    words("name"),
+    count("size_bytes"),
+    at("created_at"),
+    json_("analysis", null=True),
+    json_("refusals", null=True),
     Index("ix_file_owner_id_created_at", "owner_id", "created_at"),
     Index(
         "files_to_analyse",
@@ -194,28 +152,28 @@ tariff = Table(
     "tariff",
     metadata,
     Column("version", Integer(), primary_key=True, autoincrement=False),
-    _json("rules"),
-    _at("published_at"),
+    json_("rules"),
+    at("published_at"),
 )
 
 quote = Table(
     "quote",
     metadata,
-    _id(),
-    _to("member_id", "member.id"),
-    _to("file_id", "file.id"),
-    _json("process"),
+    an_id(),
+    to("member_id", "member.id"),
+    to("file_id", "file.id"),
+    json_("process"),
     Column("quantity", Integer(), nullable=False),
-    _words("machine_class", null=True),
-    _words("profile"),
+    words("machine_class", null=True),
+    words("profile"),
     Column("tariff_version", Integer(), ForeignKey("tariff.version"), nullable=False),
-    _json("estimate"),
-    _json("lines"),
-    _count("total_cents"),
-    _count("hold_cents"),
+    json_("estimate"),
+    json_("lines"),
+    count("total_cents"),
+    count("hold_cents"),
     Column("currency", String(3), nullable=False),
-    _at("created_at"),
-    _at("valid_until"),
+    at("created_at"),
+    at("valid_until"),
     CheckConstraint("hold_cents >= 0", name="hold_not_negative"),
 )
 
@@ -224,25 +182,28 @@ quote = Table(
 job = Table(
     "job",
     metadata,
-    _id(),
-    _to("member_id", "member.id"),
+    an_id(),
+    to("member_id", "member.id"),
     Column("account_id", Uuid(), nullable=False),
-    _to("quote_id", "quote.id", unique=True),
-    _to("file_id", "file.id"),
-    _json("process"),
+    to("quote_id", "quote.id", unique=True),
+    to("file_id", "file.id"),
+    json_("process"),
     Column("quantity", Integer(), nullable=False),
-    _words("machine_class", null=True),
-    _enum("state"),
+    words("machine_class", null=True),
+    enum("state"),
     Column("version", Integer(), nullable=False),
-    _at("created_at"),
-    _at("queued_at", null=True),
-    _words("reason"),
+    at("created_at"),
+    at("queued_at", null=True),
+    words("reason"),
     Column("failed_runs", Integer(), nullable=False),
-    _flag("cancel_requested"),
-    _json("artifact", null=True),
+    flag("cancel_requested"),
+    json_("artifact", null=True),
     Column("artifact_sha256", String(64), nullable=True),
-    _json("curve", null=True),
-    _one_of("state", JobState),
+    json_("curve", null=True),
+    Column("priority", String(32), nullable=False, server_default=Priority.STANDARD.value),
+    at("deadline", null=True),
+    Column("approved_by", Uuid(), nullable=True),
+    one_of("state", JobState),
     Index("ix_job_created_at_id", "created_at", "id"),
     Index("ix_job_member_id_created_at_id", "member_id", "created_at", "id"),
     Index("ix_job_state_queued_at", "state", "queued_at"),
@@ -251,51 +212,54 @@ job = Table(
 machine = Table(
     "machine",
     metadata,
-    _id(),
+    an_id(),
     Column("site", Text(), nullable=False, index=True),
-    _words("name"),
-    _enum("kind"),
-    _words("machine_class"),
-    _words("driver"),
-    _json("abilities"),
-    _enum("material", null=True),
+    words("name"),
+    enum("kind"),
+    words("machine_class"),
+    words("driver"),
+    json_("abilities"),
+    enum("material", null=True),
     Column("version", Integer(), nullable=False),
-    _enum("link"),
-    _enum("activity"),
-    _enum("bed"),
-    _words("held"),
-    _flag("maintenance"),
-    _words("note"),
-    _at("seen_at", null=True),
-    _json("connection"),
-    _one_of("kind", Kind),
-    _one_of("link", Link),
-    _one_of("activity", Activity),
-    _one_of("bed", Bed),
+    enum("link"),
+    enum("activity"),
+    enum("bed"),
+    words("held"),
+    flag("maintenance"),
+    words("note"),
+    at("seen_at", null=True),
+    Column("colour", String(32), nullable=True),
+    Column("nozzle_micrometres", Integer(), nullable=False, server_default="400"),
+    count("stock_milligrams", null=True),
+    json_("connection"),
+    one_of("kind", Kind),
+    one_of("link", Link),
+    one_of("activity", Activity),
+    one_of("bed", Bed),
 )
 
-_ACTIVE = text(_is_in("state", ACTIVE))
+_ACTIVE = text(is_in("state", ACTIVE))
 
 run = Table(
     "run",
     metadata,
-    _id(),
-    _to("job_id", "job.id", index=True),
-    _to("machine_id", "machine.id"),
+    an_id(),
+    to("job_id", "job.id", index=True),
+    to("machine_id", "machine.id"),
     Column("token", Text(), nullable=False, unique=True),
-    _enum("state"),
+    enum("state"),
     Column("version", Integer(), nullable=False),
-    _at("claimed_at"),
-    _at("start_sent_at", null=True),
-    _at("started_at", null=True),
-    _at("ended_at", null=True),
+    at("claimed_at"),
+    at("start_sent_at", null=True),
+    at("started_at", null=True),
+    at("ended_at", null=True),
     Column("start_tries", Integer(), nullable=False),
-    _enum("cause", null=True),
+    enum("cause", null=True),
     Column("progress_permille", Integer(), nullable=False),
-    _count("position_bytes", null=True),
-    _words("note"),
-    _one_of("state", RunState),
-    _one_of("cause", Cause),
+    count("position_bytes", null=True),
+    words("note"),
+    one_of("state", RunState),
+    one_of("cause", Cause),
     Index(
         "one_active_run_per_machine",
         "machine_id",
@@ -310,21 +274,21 @@ usage = Table(
     "usage",
     metadata,
     Column("seq", BIG, primary_key=True, autoincrement=False),
-    _to("run_id", "run.id", unique=True),
-    _count("machine_seconds"),
-    _count("filament_milligrams"),
-    _enum("seconds_source"),
-    _enum("filament_source"),
-    _enum("quality"),
-    _count("beam_seconds", null=True),
+    to("run_id", "run.id", unique=True),
+    count("machine_seconds"),
+    count("filament_milligrams"),
+    enum("seconds_source"),
+    enum("filament_source"),
+    enum("quality"),
+    count("beam_seconds", null=True),
     Column("beam_source", String(32), nullable=False, server_default=Source.NONE.value),
     Column("cut_millimetres", BigInteger(), nullable=False, server_default="0"),
     Column("sheet_mm2", BigInteger(), nullable=False, server_default="0"),
     Column("sheet_material", Text(), nullable=False, server_default=""),
     CheckConstraint("machine_seconds >= 0 AND filament_milligrams >= 0", name="never_backwards"),
-    _one_of("seconds_source", Source),
-    _one_of("filament_source", Source),
-    _one_of("quality", Quality),
+    one_of("seconds_source", Source),
+    one_of("filament_source", Source),
+    one_of("quality", Quality),
 )
 
 # --- people at machines -------------------------------------------------------------------------------------------
@@ -332,53 +296,53 @@ usage = Table(
 kiosk = Table(
     "kiosk",
     metadata,
-    _id(),
-    _to("machine_id", "machine.id", index=True),
-    _words("name"),
-    _words("public_key"),
-    _to("enrolled_by", "member.id"),
-    _at("enrolled_at"),
-    _at("revoked_at", null=True),
+    an_id(),
+    to("machine_id", "machine.id", index=True),
+    words("name"),
+    words("public_key"),
+    to("enrolled_by", "member.id"),
+    at("enrolled_at"),
+    at("revoked_at", null=True),
     Column("told_at_ms", BigInteger(), nullable=False, server_default="0"),
 )
 
 presence = Table(
     "presence",
     metadata,
-    _id(),
-    _to("run_id", "run.id", index=True),
-    _to("machine_id", "machine.id"),
-    _to("member_id", "member.id"),
-    _to("kiosk_id", "kiosk.id"),
+    an_id(),
+    to("run_id", "run.id", index=True),
+    to("machine_id", "machine.id"),
+    to("member_id", "member.id"),
+    to("kiosk_id", "kiosk.id"),
     Column("artifact_sha256", String(64), nullable=False),
-    _json("checklist"),
-    _at("issued_at"),
-    _at("expires_at"),
-    _at("used_at", null=True),
-    _at("heartbeat_at", null=True),
+    json_("checklist"),
+    at("issued_at"),
+    at("expires_at"),
+    at("used_at", null=True),
+    at("heartbeat_at", null=True),
 )
 
 reading = Table(
     "reading",
     metadata,
-    _to("machine_id", "machine.id", primary_key=True),
+    to("machine_id", "machine.id", primary_key=True),
     Column("name", String(64), primary_key=True),
-    _flag("good"),
-    _at("at"),
-    _words("source"),
+    flag("good"),
+    at("at"),
+    words("source"),
 )
 
 override = Table(
     "override",
     metadata,
-    _id(),
-    _to("machine_id", "machine.id", index=True),
+    an_id(),
+    to("machine_id", "machine.id", index=True),
     Column("condition", String(64), nullable=False),
-    _words("reason"),
-    _to("asked_by", "member.id"),
-    _at("asked_at"),
-    _to("confirmed_by", "member.id", null=True),
-    _at("confirmed_at", null=True),
+    words("reason"),
+    to("asked_by", "member.id"),
+    at("asked_at"),
+    to("confirmed_by", "member.id", null=True),
+    at("confirmed_at", null=True),
     CheckConstraint("confirmed_by IS NULL OR confirmed_by <> asked_by", name="two_people"),
 )
 
@@ -387,19 +351,19 @@ override = Table(
 estimate_sample = Table(
     "estimate_sample",
     metadata,
-    _to("run_id", "run.id", primary_key=True),
-    _to("machine_id", "machine.id"),
-    _words("profile"),
-    _at("at"),
-    _count("predicted_seconds"),
-    _count("predicted_milligrams"),
-    _count("actual_seconds"),
-    _count("actual_milligrams", null=True),
-    _count("quoted_seconds"),
-    _count("quoted_milligrams"),
-    _enum("source"),
-    _words("calibration"),
-    _one_of("source", EstimateSource),
+    to("run_id", "run.id", primary_key=True),
+    to("machine_id", "machine.id"),
+    words("profile"),
+    at("at"),
+    count("predicted_seconds"),
+    count("predicted_milligrams"),
+    count("actual_seconds"),
+    count("actual_milligrams", null=True),
+    count("quoted_seconds"),
+    count("quoted_milligrams"),
+    enum("source"),
+    words("calibration"),
+    one_of("source", EstimateSource),
     Index("ix_estimate_sample_profile_at", "profile", "at"),
     Index("ix_estimate_sample_machine_id_profile_at", "machine_id", "profile", "at"),
 )
@@ -410,18 +374,18 @@ calibration = Table(
     "calibration",
     metadata,
     Column("id", BIG, primary_key=True, autoincrement=False),
-    _to("machine_id", "machine.id", null=True),
-    _words("profile"),
+    to("machine_id", "machine.id", null=True),
+    words("profile"),
     Column("version", Integer(), nullable=False),
-    _at("at"),
+    at("at"),
     Column("samples", Integer(), nullable=False),
-    _count("time_scale_ppm"),
-    _count("offset_seconds"),
+    count("time_scale_ppm"),
+    count("offset_seconds"),
     Column("time_spread_bp", Integer(), nullable=False),
     Column("time_error_before_bp", Integer(), nullable=False),
     Column("time_error_after_bp", Integer(), nullable=False),
     Column("material_samples", Integer(), nullable=False),
-    _count("material_scale_ppm"),
+    count("material_scale_ppm"),
     Column("material_spread_bp", Integer(), nullable=False),
     Column("material_error_before_bp", Integer(), nullable=False),
     Column("material_error_after_bp", Integer(), nullable=False),
@@ -445,12 +409,12 @@ journal = Table(
     Column("id", BIG, primary_key=True, autoincrement=False),
     Column("source", String(32), nullable=False),
     Column("source_id", Text(), nullable=False),
-    _enum("kind"),
-    _at("at"),
+    enum("kind"),
+    at("at"),
     Column("prev_hash", String(64), nullable=False),
     Column("hash", String(64), nullable=False),
     UniqueConstraint("source", "source_id", "kind"),
-    _one_of("kind", EntryKind),
+    one_of("kind", EntryKind),
 )
 
 posting = Table(
@@ -459,18 +423,18 @@ posting = Table(
     Column("journal_id", BIG, ForeignKey("journal.id"), primary_key=True, autoincrement=False),
     Column("place", Integer(), primary_key=True, autoincrement=False),
     Column("account_id", Uuid(), nullable=False),
-    _enum("book"),
-    _count("amount_cents"),
+    enum("book"),
+    count("amount_cents"),
     Column("currency", String(3), nullable=False),
-    _one_of("book", Book),
+    one_of("book", Book),
 )
 
 wallet = Table(
     "wallet",
     metadata,
-    _id("account_id"),
-    _count("posted"),
-    _count("held"),
+    an_id("account_id"),
+    count("posted"),
+    count("held"),
     Column("currency", String(3), nullable=False),
     CheckConstraint("posted - held >= 0", name="never_overdrawn"),
     CheckConstraint("held >= 0", name="held_not_negative"),
@@ -479,10 +443,10 @@ wallet = Table(
 bill = Table(
     "bill",
     metadata,
-    _to("job_id", "job.id", primary_key=True),
-    _json("lines"),
-    _count("held_cents"),
-    _count("captured_cents"),
+    to("job_id", "job.id", primary_key=True),
+    json_("lines"),
+    count("held_cents"),
+    count("captured_cents"),
     Column("currency", String(3), nullable=False),
     CheckConstraint("captured_cents >= 0 AND captured_cents <= held_cents", name="never_above_hold"),
 )
@@ -493,10 +457,10 @@ event = Table(
     "event",
     metadata,
     Column("seq", BIG, primary_key=True, autoincrement=False),
-    _words("topic"),
-    _at("at"),
-    _words("actor"),
-    _json("data"),
+    words("topic"),
+    at("at"),
+    words("actor"),
+    json_("data"),
     Column("member_id", Uuid(), nullable=True),
     Column("job_id", Uuid(), nullable=True),
     Column("run_id", Uuid(), nullable=True),
@@ -513,8 +477,8 @@ idempotency = Table(
     Column("key", String(255), primary_key=True),
     Column("fingerprint", String(64), nullable=False),
     Column("status", Integer(), nullable=False),
-    _json("body", null=True),
-    _at("at", index=True),
+    json_("body", null=True),
+    at("at", index=True),
 )
 
 fleet = Table(

@@ -26,11 +26,11 @@ _MACHINE = Shape(Machine)
 _read_artifact = from_json(Artifact)
 
 _j = tables.job.c
-_job_list = select(*columns_of(tables.job, _JOB.names), _j.artifact)
+job_list = select(*columns_of(tables.job, _JOB.names), _j.artifact)
 _job_whole = select(*columns_of(tables.job, _JOB.names), _j.artifact, _j.curve)
 _JOB_BY_ID = _job_whole.where(_j.id == bindparam("id"))
 _JOB_OF_QUOTE = _job_whole.where(_j.quote_id == bindparam("quote_id"))
-_QUEUE = _job_list.where(_j.state == JobState.QUEUED.value).order_by(_j.queued_at, _j.created_at, _j.id)
+_QUEUE = job_list.where(_j.state == JobState.QUEUED.value).order_by(_j.queued_at, _j.created_at, _j.id)
 
 _r, _u = tables.run.c, tables.usage.c
 _run_columns = (*columns_of(tables.run, _RUN.names), *columns_of(tables.usage, _USAGE.names))
@@ -81,11 +81,11 @@ class Work(UnitBase):
 
     async def job(self, job_id: UUID) -> Job | None:
         row = await self._first(_JOB_BY_ID, id=job_id)
-        return None if row is None else _a_job(row[:-1], curve=row[-1])
+        return None if row is None else a_job(row[:-1], curve=row[-1])
 
     async def job_of_quote(self, quote_id: UUID) -> Job | None:
         row = await self._first(_JOB_OF_QUOTE, quote_id=quote_id)
-        return None if row is None else _a_job(row[:-1], curve=row[-1])
+        return None if row is None else a_job(row[:-1], curve=row[-1])
 
     async def jobs(
         self,
@@ -96,7 +96,7 @@ class Work(UnitBase):
         limit: int = 50,
     ) -> Sequence[Job]:
         """Newest first; `before` is the (created_at, id) of the last job of the page before."""
-        statement = _job_list.order_by(_j.created_at.desc(), _j.id.desc()).limit(limit)
+        statement = job_list.order_by(_j.created_at.desc(), _j.id.desc()).limit(limit)
         if member_id is not None:
             statement = statement.where(_j.member_id == member_id)
         if states is not None:
@@ -104,11 +104,11 @@ class Work(UnitBase):
         if before is not None:
             at, job_id = before
             statement = statement.where(or_(_j.created_at < at, and_(_j.created_at == at, _j.id < job_id)))
-        return [_a_job(row) for row in await self._all(statement)]
+        return [a_job(row) for row in await self._all(statement)]
 
     async def queue(self) -> Sequence[Job]:
         """All queued jobs, the one that has waited longest first."""
-        return [_a_job(row) for row in await self._all(_QUEUE)]
+        return [a_job(row) for row in await self._all(_QUEUE)]
 
     async def change_job(self, before: Job, after: Job, event: Event) -> Job:
         """The job as it now is. Raises Conflict where it is no longer `before`."""
@@ -168,7 +168,7 @@ class Work(UnitBase):
         """Usage past `after`, in the order of the commits: its number, the run it belongs to, and the job."""
         rows = await self._all(_USAGE_RECORDS, after=after, count=limit)
         runs = len(_run_columns)
-        return [(row[-1], _a_run(row[:runs]), _a_job(row[runs:-1])) for row in rows]
+        return [(row[-1], _a_run(row[:runs]), a_job(row[runs:-1])) for row in rows]
 
     # machines
 
@@ -218,7 +218,7 @@ def _artifact_row(artifact: Artifact | None) -> dict[str, Any]:
     }
 
 
-def _a_job(row: Row[Any] | Sequence[Any], curve: Sequence[Sequence[int]] | None = None) -> Job:
+def a_job(row: Row[Any] | Sequence[Any], curve: Sequence[Sequence[int]] | None = None) -> Job:
     stored = row[-1]
     if stored is None:
         return _JOB.value(row, artifact=None)

@@ -4,7 +4,7 @@ from typing import Literal
 
 from alembic import context
 
-from orchestrator.store.tables import Instant, metadata
+from orchestrator.store.columns import Instant, metadata
 
 
 def _render(kind: str, item: object, _context: object) -> str | Literal[False]:
