@@ -1,21 +1,29 @@
-"""Which machine may take which job, and which should. Pure: a snapshot in, a pairing and reasons out.
+"""Which machine may take which job, and if not, why and until when. Pure: a snapshot in, reasons out.
 
-The rules of FITS may refuse, each with a reason; `choose` then prefers among what fits. To add a rule is to
-add a function and its row. A refusal says when it ends: `until` NEVER means this machine can never do it.
+Each rule is a small function that may refuse. JOB_FITS ask whether the machine suits the job, MACHINE_FITS whether it
+takes anything at all, TIME_FITS whether now is the time; to add a rule is to add a function and its row. Who gets what
+among those that fit is `orchestrator.domain.choosing`'s.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import cached_property
+from typing import NamedTuple
 from uuid import UUID
 
+from orchestrator.domain.calendar import SiteCalendar, is_holiday, next_open, open_until
 from orchestrator.domain.job import Job
 from orchestrator.domain.machine import WORKING, Activity, Bed, Link, Machine, holds, needs_release
+from orchestrator.domain.member import Entitlement, Level, Member
+from orchestrator.domain.policy import Policy
 from orchestrator.domain.presence import ReleasePolicy
-from orchestrator.domain.process import CutProcess
+from orchestrator.domain.process import Colour, CutProcess, Material
+from orchestrator.domain.quote import Spread
+from orchestrator.domain.reservation import Purpose, Reservation
 
 
 class Until(StrEnum):
@@ -40,58 +48,119 @@ class Fit:
     """The machine may take the job."""
 
 
+class Needs(NamedTuple):
+    """What a job asks of a machine beside the room, whoever's it is. Jobs that need the same are matched together."""
+
+    machine_class: str | None
+    profile: str
+    material: Material | None  # None: the member lays in the sheet
+    colour: Colour | None
+    nozzle_micrometres: int | None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """A job as matching sees it: what it needs and whose it is."""
+    """A job as matching sees it: what it needs, how long it takes, and whose it is."""
 
     job: Job
-    size_mm: tuple[int, int, int]  # of one copy, rounded up
-    entitled_classes: frozenset[str]
+    member: Member
+    entitlements: tuple[Entitlement, ...] = ()
+    takes: Spread = field(default_factory=lambda: Spread(p50=0, p90=0))  # seconds on a machine
+
+    @cached_property
+    def needs(self) -> Needs:
+        job, artifact, process = self.job, self.job.artifact, self.job.process
+        printed = None if isinstance(process, CutProcess) else process
+        return Needs(
+            machine_class=job.machine_class,
+            profile=artifact.profile if artifact else "",
+            material=printed.material if printed else None,
+            colour=printed.colour if printed else None,
+            nozzle_micrometres=artifact.nozzle_micrometres if artifact and printed else None,
+        )
+
+    @cached_property
+    def size_mm(self) -> tuple[int, int, int]:
+        """Of one copy, rounded up."""
+        return self.job.artifact.size_mm if self.job.artifact else (0, 0, 0)
+
+    @cached_property
+    def came(self) -> float:
+        """Seconds since 1970 at which it was first queued."""
+        return (self.job.queued_at or self.job.created_at).timestamp()
+
+    @cached_property
+    def standing(self) -> object:
+        """What of its member's trainings, and the staff's consent, the rules look at."""
+        held = tuple((e.machine_class, e.level, e.until) for e in self.entitlements)
+        return held, self.job.approved_by is not None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Station:
-    """A machine as matching sees it: with the run it is at, if any."""
+    """A machine as matching sees it: with the run it is at, if any, the windows held on it, and its site's hours."""
 
     machine: Machine
-    run_id: UUID | None
+    run_id: UUID | None = None
+    windows: tuple[Reservation, ...] = ()  # that hold and have not ended, the earliest first
+    calendar: SiteCalendar | None = None
+
+    @cached_property
+    def attended(self) -> bool:
+        return needs_release(self.machine)
 
 
-JobRule = Callable[[Candidate, Station], Refusal | None]
+@dataclass(frozen=True, kw_only=True)
+class Moment:
+    """When, and by which policy."""
+
+    now: datetime
+    policy: Policy = field(default_factory=Policy)
+
+    def end_of(self, takes: Spread) -> datetime:
+        """By when a run that starts now is over, nine times in ten, and well clear of what comes next."""
+        return self.now + timedelta(seconds=takes.p90, minutes=self.policy.margin_minutes)
+
+
+JobRule = Callable[[Needs, Machine], Refusal | None]
+PersonRule = Callable[[Candidate, Station, Moment], Refusal | None]
 MachineRule = Callable[[Station], Refusal | None]
 
 
-def _class(c: Candidate, s: Station) -> Refusal | None:
-    wanted = c.job.machine_class
-    if wanted is None or wanted == s.machine.machine_class:
+# --- does this machine suit this job? ---------------------------------------------------------------
+
+
+def _class(needs: Needs, machine: Machine) -> Refusal | None:
+    wanted = needs.machine_class
+    if wanted is None or wanted == machine.machine_class:
         return None
     return Refusal(
         rule="class",
-        reason=f"The job asks for {wanted}, this is {s.machine.machine_class}.",
+        reason=f"The job asks for {wanted}, this is {machine.machine_class}.",
         until=Until.NEVER,
-        seen=s.machine.machine_class,
+        seen=machine.machine_class,
         needed=wanted,
     )
 
 
-def _profile(c: Candidate, s: Station) -> Refusal | None:
-    made_for = c.job.artifact.profile if c.job.artifact else ""
-    if made_for == s.machine.abilities.profile:
+def _profile(needs: Needs, machine: Machine) -> Refusal | None:
+    if needs.profile == machine.abilities.profile:
         return None
     return Refusal(
         rule="profile",
-        reason=f"Sliced for {made_for or 'no machine yet'}; this is a {s.machine.abilities.profile}.",
+        reason=f"Sliced for {needs.profile or 'no machine yet'}; this is a {machine.abilities.profile}.",
         until=Until.NEVER,
-        seen=s.machine.abilities.profile,
-        needed=made_for,
+        seen=machine.abilities.profile,
+        needed=needs.profile,
     )
 
 
-def _size(c: Candidate, s: Station) -> Refusal | None:
-    bed = s.machine.abilities.size_mm
-    if holds(bed, c.size_mm):
+def too_large(size_mm: tuple[int, int, int], machine: Machine) -> Refusal | None:
+    """Does the part lie in the work area, as it is or turned about z?"""
+    bed = machine.abilities.size_mm
+    if holds(bed, size_mm):
         return None
-    needed, seen = (" × ".join(map(str, size)) + " mm" for size in (c.size_mm, bed))
+    needed, seen = (" × ".join(map(str, size)) + " mm" for size in (size_mm, bed))
     return Refusal(
         rule="size",
         reason=f"The part measures {needed}, the machine holds {seen}.",
@@ -101,43 +170,192 @@ def _size(c: Candidate, s: Station) -> Refusal | None:
     )
 
 
-def _entitlement(c: Candidate, s: Station) -> Refusal | None:
-    if s.machine.machine_class in c.entitled_classes:
-        return None
-    return Refusal(
-        rule="no_training",
-        reason=f"The member has no training for {s.machine.machine_class} on record.",
-        until=Until.PERSON,
-        needed=s.machine.machine_class,
-    )
-
-
-def _attended(s: Station) -> Refusal | None:
-    """Without a way to be released at the machine, an attended one is never given anything: fail closed."""
-    if not needs_release(s.machine) or s.machine.abilities.release is not ReleasePolicy.NONE:
-        return None
-    return Refusal(
-        rule="attended",
-        reason="This machine is started by a person who stands at it, and nobody has said how.",
-        until=Until.PERSON,
-    )
-
-
-def _material(c: Candidate, s: Station) -> Refusal | None:
+def _material(needs: Needs, machine: Machine) -> Refusal | None:
     """What is loaded; a sheet is laid in by the member, for whose material the file was made."""
-    if isinstance(c.job.process, CutProcess):
+    wanted = needs.material
+    if wanted is None or machine.material == wanted:
         return None
-    wanted = c.job.process.material
-    if s.machine.material == wanted:
-        return None
-    possible = wanted in s.machine.abilities.materials
-    loaded = s.machine.material.value if s.machine.material else "nothing"
+    possible = wanted in machine.abilities.materials
+    loaded = machine.material.value if machine.material else "nothing"
     return Refusal(
         rule="material",
         reason=f"The job needs {wanted.value}, {loaded} is loaded.",
         until=Until.PERSON if possible else Until.NEVER,
         seen=loaded,
         needed=wanted.value,
+    )
+
+
+def _colour(needs: Needs, machine: Machine) -> Refusal | None:
+    """Only where the member asked for one; a spool whose colour nobody has said is no such colour."""
+    wanted = needs.colour
+    if wanted is None or machine.colour is wanted:
+        return None
+    loaded = machine.colour.value if machine.colour else "unknown"
+    return Refusal(
+        rule="colour",
+        reason=f"The job asks for {wanted.value}, the colour loaded is {loaded}.",
+        until=Until.PERSON,
+        seen=loaded,
+        needed=wanted.value,
+    )
+
+
+def _nozzle(needs: Needs, machine: Machine) -> Refusal | None:
+    wanted = needs.nozzle_micrometres
+    if wanted is None or wanted == machine.nozzle_micrometres:
+        return None
+    needed, seen = f"{wanted / 1000:g} mm", f"{machine.nozzle_micrometres / 1000:g} mm"
+    return Refusal(
+        rule="nozzle",
+        reason=f"Sliced for a nozzle of {needed}, one of {seen} is mounted.",
+        until=Until.PERSON,
+        seen=seen,
+        needed=needed,
+    )
+
+
+JOB_FITS: tuple[JobRule, ...] = (_class, _profile, _material, _colour, _nozzle)
+"""Does this machine suit this job, if the part has room there?"""
+
+
+# --- may this member's job go there, and is now the time? -------------------------------------------
+
+
+def _member(c: Candidate, _s: Station, m: Moment) -> Refusal | None:
+    if c.member.current(m.now):
+        return None
+    return Refusal(
+        rule="member_inactive", reason="The membership is not active (any more).", until=Until.PERSON
+    )
+
+
+def _training(c: Candidate, s: Station, m: Moment) -> Refusal | None:
+    held = next((e for e in c.entitlements if e.machine_class == s.machine.machine_class), None)
+    needed = s.machine.machine_class
+    if held is None:
+        return Refusal(
+            rule="no_training",
+            reason=f"The member has no training for {needed} on record.",
+            until=Until.PERSON,
+            needed=needed,
+        )
+    if held.until is not None and held.until <= m.now:
+        return Refusal(
+            rule="training_expired",
+            reason=f"The member's training for {needed} ended on {held.until.date().isoformat()}.",
+            until=Until.PERSON,
+            seen=held.until.date().isoformat(),
+            needed=needed,
+        )
+    return None
+
+
+def _supervised(c: Candidate, s: Station, _m: Moment) -> Refusal | None:
+    """A supervised member's job waits until somebody of the staff has agreed to it."""
+    held = next((e for e in c.entitlements if e.machine_class == s.machine.machine_class), None)
+    if held is None or held.level is Level.AUTONOMOUS or c.job.approved_by is not None:
+        return None
+    return Refusal(
+        rule="supervised",
+        reason=f"The member may use {s.machine.machine_class} under supervision: the staff must agree.",
+        until=Until.PERSON,
+        needed=s.machine.machine_class,
+    )
+
+
+def _stock(c: Candidate, s: Station, _m: Moment) -> Refusal | None:
+    """Only where somebody has said how much is left."""
+    left, artifact = s.machine.stock_milligrams, c.job.artifact
+    if left is None or artifact is None or artifact.filament_milligrams <= left:
+        return None
+    needed, seen = f"{artifact.filament_milligrams / 1000:.0f} g", f"{left / 1000:.0f} g"
+    return Refusal(
+        rule="material_unavailable",
+        reason=f"The job needs {needed} of filament, {seen} are left on the spool.",
+        until=Until.PERSON,
+        seen=seen,
+        needed=needed,
+    )
+
+
+def _hours(c: Candidate, s: Station, m: Moment) -> Refusal | None:
+    """An attended machine works while the lab is staffed and open to the member's public; a printer also alone, where
+    the site lets it."""
+    if s.calendar is None or not s.calendar.openings or (not s.attended and s.calendar.unattended):
+        return None
+    public = c.member.public if s.attended else None
+    until = open_until(s.calendar, public, m.now, staffed=s.attended)
+    end = m.end_of(c.takes) if s.attended else m.now
+    if until is not None and end <= until:
+        return None
+    seconds = (end - m.now).total_seconds()
+    opens = next_open(s.calendar, public, until or m.now, seconds=seconds, staffed=s.attended)
+    rule = "holiday" if until is None and is_holiday(s.calendar, m.now) else "outside_calendar"
+    reason = (
+        "The lab is closed to this public, or nobody of the staff is there."
+        if until is None
+        else "It would not be done before the lab closes."
+    )
+    return Refusal(
+        rule=rule,
+        reason=reason,
+        until=Until.TIME if opens else Until.PERSON,
+        seen=c.member.public.value if s.attended else "",
+        at=opens,
+    )
+
+
+WINDOW_RULES = {
+    Purpose.BOOKING: "booked_by_other",
+    Purpose.EVENT: "booked_by_other",
+    Purpose.MAINTENANCE: "maintenance_planned",
+    Purpose.CLOSURE: "closed",
+}
+
+
+def _window(c: Candidate, s: Station, m: Moment) -> Refusal | None:
+    """A new run keeps clear of every window that is not the member's; the holder's own jobs may use theirs."""
+    if not s.windows:
+        return None
+    end = m.end_of(c.takes)
+    for window in s.windows:
+        if window.starts_at >= end:
+            return None
+        if window.ends_at > m.now and not window.is_for(c.member):
+            begun = window.starts_at <= m.now
+            return Refusal(
+                rule=WINDOW_RULES[window.purpose],
+                reason="It is held for somebody else, or closed, now."
+                if begun
+                else "It would not be done before a window that is held for somebody else begins.",
+                until=Until.TIME,
+                seen=window.starts_at.isoformat(),
+                needed=window.ends_at.isoformat(),
+                at=window.ends_at,
+            )
+    return None
+
+
+BARS: tuple[PersonRule, ...] = (_member, _training)
+"""What no waiting helps against."""
+PERSON_FITS: tuple[PersonRule, ...] = (*BARS, _supervised)
+"""May this member's job go to this machine?"""
+TIME_FITS: tuple[PersonRule, ...] = (_stock, _hours, _window)
+"""Is now the time for it?"""
+
+
+# --- does this machine take anything at all at the moment? ------------------------------------------
+
+
+def _attended(s: Station) -> Refusal | None:
+    """Without a way to be released at the machine, an attended one is never given anything: fail closed."""
+    if not s.attended or s.machine.abilities.release is not ReleasePolicy.NONE:
+        return None
+    return Refusal(
+        rule="attended",
+        reason="This machine is started by a person who stands at it, and nobody has said how.",
+        until=Until.PERSON,
     )
 
 
@@ -202,16 +420,30 @@ def _bed(s: Station) -> Refusal | None:
     )
 
 
-JOB_FITS: tuple[JobRule, ...] = (_class, _profile, _size, _entitlement, _material)
-"""Does this machine suit this job?"""
 MACHINE_FITS: tuple[MachineRule, ...] = (_attended, _maintenance, _held, _link, _run, _activity, _bed)
 """Does this machine take anything at all at the moment?"""
 
 
-def refusals(candidate: Candidate, station: Station) -> tuple[Refusal, ...]:
+def suits(needs: Needs, machine: Machine) -> bool:
+    return not any(rule(needs, machine) for rule in JOB_FITS)
+
+
+def could_ever(needs: Needs, machine: Machine) -> bool:
+    """No rule says never here: only something loaded or mounted stands in the way, if anything."""
+    return not any((no := rule(needs, machine)) and no.until is Until.NEVER for rule in JOB_FITS)
+
+
+def refusals(candidate: Candidate, station: Station, moment: Moment) -> tuple[Refusal, ...]:
     """Every rule that refuses, not only the first: the member sees all that stands in the way."""
-    unsuited = tuple(no for rule in JOB_FITS if (no := rule(candidate, station)) is not None)
-    return unsuited + machine_refusals(station)
+    machine = station.machine
+    unsuited = tuple(no for rule in JOB_FITS if (no := rule(candidate.needs, machine)) is not None)
+    no_room = too_large(candidate.size_mm, machine)
+    if no_room is not None:
+        unsuited = (no_room, *unsuited)
+    not_now = tuple(
+        no for rule in (*PERSON_FITS, *TIME_FITS) if (no := rule(candidate, station, moment)) is not None
+    )
+    return unsuited + not_now + machine_refusals(station)
 
 
 def machine_refusals(station: Station) -> tuple[Refusal, ...]:
@@ -219,47 +451,8 @@ def machine_refusals(station: Station) -> tuple[Refusal, ...]:
     return tuple(no for rule in MACHINE_FITS if (no := rule(station)) is not None)
 
 
-def fit(candidate: Candidate, station: Station) -> Fit | Refusal:
+def fit(candidate: Candidate, station: Station, moment: Moment) -> Fit | Refusal:
     """May this machine take this job now? The first refusal, or Fit."""
-    for no in refusals(candidate, station):
+    for no in refusals(candidate, station, moment):
         return no
     return Fit()
-
-
-@dataclass(frozen=True, kw_only=True)
-class Pairing:
-    job_id: UUID
-    machine_id: UUID
-
-
-def choose(
-    queue: Sequence[Candidate],
-    stations: Iterable[Station],
-    attempts: Mapping[tuple[UUID, UUID], int] | None = None,
-) -> tuple[Pairing, ...]:
-    """Pair waiting jobs, in the order given, with machines that may take them now; each machine once, each
-    job once.
-
-    Among the machines that fit, one on which this job has failed less often goes first, then the smallest
-    bed (the big ones stay free for big parts), then the name, so that the choice is the same for the same
-    snapshot.
-    """
-    failed = attempts or {}
-    free = [s for s in stations if not machine_refusals(s)]
-    pairs: list[Pairing] = []
-    for candidate in queue:
-        if not free:
-            break
-        fitting = [s for s in free if not any(rule(candidate, s) for rule in JOB_FITS)]
-        if not fitting:
-            continue
-        job_id = candidate.job.id
-        best = min(fitting, key=lambda s: (failed.get((job_id, s.machine.id), 0), _volume(s), s.machine.name))
-        pairs.append(Pairing(job_id=job_id, machine_id=best.machine.id))
-        free.remove(best)
-    return tuple(pairs)
-
-
-def _volume(station: Station) -> int:
-    x, y, z = station.machine.abilities.size_mm
-    return x * y * z
