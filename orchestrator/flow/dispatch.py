@@ -1,5 +1,5 @@
-"""Pair waiting jobs with free machines. Wakes on events, never on a tick: snapshot, choose (pure), claim
-(compare-and-set)."""
+"""Pair waiting jobs with free machines. Wakes on events, and when a window or the lab's hours begin or end; never on a
+tick: snapshot, choose (pure), claim (compare-and-set)."""
 
 from __future__ import annotations
 
@@ -8,76 +8,68 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID, uuid4
 
+from orchestrator.domain.choosing import Pairing, choose
 from orchestrator.domain.errors import Conflict
 from orchestrator.domain.event import SYSTEM, Event
-from orchestrator.domain.job import Job, JobEvent, JobState
-from orchestrator.domain.machine import Machine
-from orchestrator.domain.matching import Candidate, Pairing, Station, choose, machine_refusals
+from orchestrator.domain.job import JobEvent, JobState
 from orchestrator.domain.run import Run, RunState, run_token
 from orchestrator.flow.lab import Lab
 from orchestrator.flow.moves import move_job
+from orchestrator.flow.sight import Situation, next_boundary
 from orchestrator.ports import Unit
 
-WAKING = ("job.queued", "machine.", "run.finished", "run.failed", "run.cancelled", "entitlement.")
+WAKING = (
+    "job.queued",
+    "job.reprioritised",
+    "job.approved",
+    "machine.",
+    "run.finished",
+    "run.failed",
+    "run.cancelled",
+    "entitlement.",
+    "member.",
+    "reservation.",
+    "calendar.",
+)
 """Topics after which another pairing may be possible."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Situation:
-    """What the chooser sees."""
-
-    queue: tuple[Candidate, ...]
-    stations: tuple[Station, ...]
+class Dispatched:
+    claimed: int
+    look_again_at: datetime | None  # when the clock alone may make another pairing possible
 
 
-async def situation(unit: Unit, site: str | None, now: datetime) -> Situation:
-    """The whole queue and fleet."""
-    return Situation(queue=await waiting(unit, now), stations=await stations(unit, site))
+async def dispatch(lab: Lab) -> Dispatched:
+    """Claim every pairing that is possible now."""
+    moment = lab.moment
+
+    async def look(unit: Unit) -> tuple[Situation, Mapping[tuple[UUID, UUID], int]]:
+        seen = await lab.sight.look(unit, moment, site=lab.site, free_only=True)
+        return seen, await _attempts(unit, seen)
+
+    seen, attempts = await lab.store.read(look)
+    claimed = 0
+    for pairing in choose(seen.queue, seen.stations, moment, attempts):
+        claimed += await claim(lab, pairing)
+    return Dispatched(claimed=claimed, look_again_at=next_boundary(seen))
 
 
-async def stations(unit: Unit, site: str | None) -> tuple[Station, ...]:
-    machines = await unit.machines(site)
-    runs = {run.machine_id: run.id for run in await unit.active_runs()}
-    return tuple(station(machine, runs) for machine in machines)
-
-
-async def waiting(unit: Unit, now: datetime) -> tuple[Candidate, ...]:
-    """The queue, in its order."""
-    jobs = await unit.queue()
-    entitled = {
-        member_id: await entitled_classes(unit, member_id, now) for member_id in {j.member_id for j in jobs}
-    }
-    return tuple(candidate(job, entitled[job.member_id]) for job in jobs)
+async def _attempts(unit: Unit, seen: Situation) -> Mapping[tuple[UUID, UUID], int]:
+    """How often each job that has failed did so on which machine: another one first, if there is one."""
+    counted: dict[tuple[UUID, UUID], int] = {}
+    for c in seen.queue:
+        if c.job.failed_runs:
+            for run in await unit.runs_of(c.job.id):
+                key = (c.job.id, run.machine_id)
+                counted[key] = counted.get(key, 0) + (run.state is RunState.FAILED)
+    return counted
 
 
 async def entitled_classes(unit: Unit, member_id: UUID, now: datetime) -> frozenset[str]:
     """Machine classes the member may use at `now`."""
     held = await unit.entitlements(member_id)
     return frozenset(e.machine_class for e in held if e.until is None or e.until > now)
-
-
-def candidate(job: Job, entitled: frozenset[str]) -> Candidate:
-    size_mm = job.artifact.size_mm if job.artifact else (0, 0, 0)
-    return Candidate(job=job, size_mm=size_mm, entitled_classes=entitled)
-
-
-def station(machine: Machine, runs: Mapping[UUID, UUID]) -> Station:
-    return Station(machine=machine, run_id=runs.get(machine.id))
-
-
-async def dispatch(lab: Lab) -> int:
-    """Claim every pairing that is possible now; returns how many were claimed."""
-    seen = await lab.store.read(lambda unit: _free_and_waiting(unit, lab.site, lab.clock.now()))
-    claimed = 0
-    for pairing in choose(seen.queue, seen.stations):
-        claimed += await claim(lab, pairing)
-    return claimed
-
-
-async def _free_and_waiting(unit: Unit, site: str, now: datetime) -> Situation:
-    """The free machines; and the queue, but only where there is one to give it to."""
-    free = tuple(s for s in await stations(unit, site) if not machine_refusals(s))
-    return Situation(queue=await waiting(unit, now) if free else (), stations=free)
 
 
 async def claim(lab: Lab, pairing: Pairing) -> bool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
 from uuid import UUID
 
 from orchestrator.domain.errors import Misconfigured, Unavailable
@@ -13,6 +15,7 @@ from orchestrator.domain.machine import Link, Machine
 from orchestrator.flow.dispatch import dispatch, wakes
 from orchestrator.flow.lab import Lab
 from orchestrator.flow.moves import change_machine
+from orchestrator.flow.sight import Sight
 from orchestrator.flow.supervise import Nudge, Supervisor
 from orchestrator.ports import Accident, Control, Driver, Unit
 
@@ -30,17 +33,20 @@ NUDGES: Mapping[str, Nudge] = {
 }
 """Events that a machine's supervisor must look at."""
 DATABASE_REST_SECONDS = 1.0
+CLOCK_SECONDS = 10.0
+"""How exactly the beginning of a window is met."""
 
 
 class Fleet:
     """The machines of a site. `run()` never returns; cancelling it leaves every print running."""
 
     def __init__(self, lab: Lab, drivers: DriverFactory, accident: Accident) -> None:
-        self._lab = lab
+        self._lab = replace(lab, sight=Sight())  # its own: nobody else looks while it decides
         self._drivers = drivers
         self._accident = accident
         self._supervisors: dict[UUID, Supervisor] = {}
         self._wake = asyncio.Event()
+        self._look_again_at: datetime | None = None
         self._turn = 0
 
     async def run(self) -> None:
@@ -50,6 +56,7 @@ class Fleet:
         async with asyncio.TaskGroup() as group:
             await self._add_machines(group)
             group.create_task(self._dispatch())
+            group.create_task(self._watch_the_clock())
             await self._follow(group, seen)
 
     async def _add_machines(self, group: asyncio.TaskGroup) -> None:
@@ -112,9 +119,18 @@ class Fleet:
         while True:
             self._wake.clear()
             try:
-                await dispatch(self._lab)
+                done = await dispatch(self._lab)
+                self._look_again_at = done.look_again_at
             except Unavailable as down:
                 log.warning("the dispatcher waits for the database: %s", down)
                 await self._lab.clock.sleep(DATABASE_REST_SECONDS)
                 continue
             await self._wake.wait()
+
+    async def _watch_the_clock(self) -> None:
+        """Wake the dispatcher when a window or the lab's hours begin or end: no event tells it."""
+        while True:
+            await self._lab.clock.sleep(CLOCK_SECONDS)
+            if self._look_again_at is not None and self._lab.clock.now() >= self._look_again_at:
+                self._look_again_at = None
+                self._wake.set()

@@ -5,8 +5,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
 
+from orchestrator.domain.matching import Moment
 from orchestrator.domain.policy import Policy
 from orchestrator.domain.presence import PRESENCE_SECONDS_MAX
+from orchestrator.flow.sight import Sight
 from orchestrator.ports import Clock, DurableWork, Files, Store, Workshop
 
 
@@ -39,6 +41,12 @@ class Workbench:
     address: str = ""  # where people reach the pages; printed on tickets
     policy: Policy = field(default_factory=Policy)
     time_zone: str = "Europe/Paris"  # of a site that has no calendar yet
+    sight: Sight = field(default_factory=Sight, compare=False, repr=False)
+
+    @property
+    def moment(self) -> Moment:
+        """Now, by this lab's policy."""
+        return Moment(now=self.clock.now(), policy=self.policy)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,7 +3,6 @@ forecasts and whoever looks."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -28,6 +27,7 @@ from orchestrator.domain.job import Job
 from orchestrator.domain.machine import Machine
 from orchestrator.domain.run import Run
 from orchestrator.domain.usage import Usage
+from orchestrator.flow.known import Known, known
 from orchestrator.flow.lab import Lab
 from orchestrator.ports import Unit
 
@@ -85,21 +85,6 @@ def _adopted(made: Calibration) -> Event:
 
 
 # --- what is known --------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, kw_only=True)
-class Known:
-    """The calibrations that hold, by profile and machine (None: all machines of the profile together)."""
-
-    by: Mapping[tuple[str, UUID | None], Calibration]
-
-    def of(self, profile: str, machine_id: UUID | None = None) -> Calibration | None:
-        """The machine's own, else that of its profile; None where nothing was ever adopted."""
-        return self.by.get((profile, machine_id)) or self.by.get((profile, None))
-
-
-async def known(unit: Unit) -> Known:
-    return Known(by={(c.profile, c.machine_id): c for c in await unit.calibrations()})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from orchestrator.domain.calibration import permille_left, run_spread, seconds_left
+from orchestrator.domain.calibration import seconds_left
 from orchestrator.domain.errors import NotFound
 from orchestrator.domain.event import Event
 from orchestrator.domain.file import File
-from orchestrator.domain.forecast import Forecast, Lane, Waiting, forecast
 from orchestrator.domain.job import Job, JobState
 from orchestrator.domain.machine import Machine
-from orchestrator.domain.matching import Candidate, Station, Until, machine_refusals, refusals
+from orchestrator.domain.matching import Station, machine_refusals, refusals
 from orchestrator.domain.member import Member, Permission
-from orchestrator.domain.quote import Quote, Spread
+from orchestrator.domain.order import score
+from orchestrator.domain.quote import Quote
 from orchestrator.domain.run import Run
-from orchestrator.flow.act import may, own_job
-from orchestrator.flow.dispatch import Situation, candidate, entitled_classes, situation, station
+from orchestrator.flow.act import may, need_operator, own_job
 from orchestrator.flow.lab import Lab
-from orchestrator.flow.learn import Known, known
-from orchestrator.flow.views import AccountView, Explanation, JobPage, JobView, MachineView
+from orchestrator.flow.sight import Outlook
+from orchestrator.flow.views import AccountView, Explanation, JobPage, JobView, MachineView, QueueView
 from orchestrator.ports import Unit
 
 
@@ -48,7 +47,7 @@ async def quote_of(lab: Lab, who: Member, quote_id: UUID) -> Quote:
 async def job_view(lab: Lab, who: Member, job_id: UUID) -> JobView:
     async def work(unit: Unit) -> JobView:
         job = await own_job(unit, who, job_id)
-        return await _view(unit, job, await _outlook(lab, unit))
+        return await _view(unit, job, await lab.sight.outlook(unit, lab.moment))
 
     return await lab.store.read(work)
 
@@ -68,7 +67,7 @@ async def job_page(
     async def work(unit: Unit) -> JobPage:
         jobs = await unit.jobs(member_id=member_id, states=states, before=before, limit=limit + 1)
         shown, more = jobs[:limit], len(jobs) > limit
-        outlook = await _outlook(lab, unit)
+        outlook = await lab.sight.outlook(unit, lab.moment)
         views = [await _view(unit, job, outlook) for job in shown]
         return JobPage(
             items=tuple(views), next=(shown[-1].created_at, shown[-1].id) if more and shown else None
@@ -77,53 +76,7 @@ async def job_page(
     return await lab.store.read(work)
 
 
-class _Outlook:
-    """The queue and the fleet at one moment: everybody's place and forecast, and what runs have taught."""
-
-    def __init__(self, seen: Situation, forecasts: Mapping[UUID, Forecast], learned: Known) -> None:
-        self.seen = seen
-        self.places = {c.job.id: place for place, c in enumerate(seen.queue, start=1)}
-        self.forecasts = forecasts
-        self.learned = learned
-
-
-async def _outlook(lab: Lab, unit: Unit) -> _Outlook:
-    now = lab.clock.now()
-    seen, learned = await situation(unit, None, now), await known(unit)
-    if not seen.queue:
-        return _Outlook(seen, {}, learned)
-    queue = [_waiting(c, seen.stations, learned) for c in seen.queue]
-    lanes = [await _lane(unit, s, learned) for s in seen.stations]
-    return _Outlook(seen, forecast(queue, lanes, now), learned)
-
-
-def _waiting(c: Candidate, stations: Sequence[Station], learned: Known) -> Waiting:
-    artifact = c.job.artifact
-    takes = run_spread(artifact, learned.of(artifact.profile)) if artifact else Spread(p50=0, p90=0)
-    possible = {s.machine.id for s in stations if not any(no.until is Until.NEVER for no in refusals(c, s))}
-    return Waiting(
-        job_id=c.job.id,
-        seconds_p50=takes.p50,
-        seconds_p90=takes.p90,
-        machines=frozenset(possible),
-    )
-
-
-async def _lane(unit: Unit, s: Station, learned: Known) -> Lane:
-    run = await unit.run(s.run_id) if s.run_id else None
-    job = await unit.job(run.job_id) if run else None
-    if run is None or job is None or job.artifact is None:
-        return Lane(machine_id=s.machine.id)
-    takes = run_spread(job.artifact, learned.of(job.artifact.profile, s.machine.id))
-    left_permille = permille_left(job.artifact, run)
-    return Lane(
-        machine_id=s.machine.id,
-        free_in_p50=takes.p50 * left_permille // 1000,
-        free_in_p90=takes.p90 * left_permille // 1000,
-    )
-
-
-async def _view(unit: Unit, job: Job, outlook: _Outlook) -> JobView:
+async def _view(unit: Unit, job: Job, outlook: Outlook) -> JobView:
     quote, file, member = (
         await unit.quote(job.quote_id),
         await unit.file(job.file_id),
@@ -147,10 +100,10 @@ async def _view(unit: Unit, job: Job, outlook: _Outlook) -> JobView:
     )
 
 
-def _left(job: Job, runs: Sequence[Run], outlook: _Outlook) -> int | None:
+def _left(job: Job, runs: Sequence[Run], outlook: Outlook) -> int | None:
     if not runs or job.artifact is None:
         return None
-    learned = outlook.learned.of(job.artifact.profile, runs[-1].machine_id)
+    learned = outlook.seen.learned.of(job.artifact.profile, runs[-1].machine_id)
     return seconds_left(job.artifact, runs[-1], learned)
 
 
@@ -162,15 +115,41 @@ async def _machine(unit: Unit, machine_id: UUID) -> Machine:
 
 
 async def explain(lab: Lab, who: Member, job_id: UUID) -> Explanation:
-    """Per machine of the lab, every rule that says no to this job now."""
+    """Per machine of the lab, every rule that says no to this job now; its score, and its forecast."""
 
     async def work(unit: Unit) -> Explanation:
         job = await own_job(unit, who, job_id)
-        outlook = await _outlook(lab, unit)
-        c = candidate(job, await entitled_classes(unit, job.member_id, lab.clock.now()))
-        return Explanation(
-            job=await _view(unit, job, outlook),
-            machines=tuple((s.machine, refusals(c, s)) for s in outlook.seen.stations),
+        outlook = await lab.sight.outlook(unit, lab.moment)
+        return await _explained(lab, unit, job, outlook)
+
+    return await lab.store.read(work)
+
+
+async def _explained(lab: Lab, unit: Unit, job: Job, outlook: Outlook) -> Explanation:
+    seen, view = outlook.seen, await _view(unit, job, outlook)
+    c = await lab.sight.candidate(unit, job, seen.learned)
+    if c is None:
+        raise NotFound("The job's member is gone.")
+    waits = job.state is JobState.QUEUED
+    return Explanation(
+        job=view,
+        machines=tuple((s.machine, refusals(c, s, seen.moment)) for s in seen.stations),
+        score=score(c, seen.standing, seen.moment.policy, seen.moment.now) if waits else None,
+    )
+
+
+async def queue(lab: Lab, who: Member, *, limit: int = 50) -> QueueView:
+    """The queue in its order, each job with the terms of its score and what stands in its way; for the staff."""
+    need_operator(who)
+
+    async def work(unit: Unit) -> QueueView:
+        outlook = await lab.sight.outlook(unit, lab.moment)
+        shown = outlook.seen.queue[:limit]
+        waiting = [await _explained(lab, unit, c.job, outlook) for c in shown]
+        return QueueView(
+            waiting=tuple(waiting),
+            more=len(outlook.seen.queue) - len(shown),
+            policy=outlook.seen.moment.policy,
         )
 
     return await lab.store.read(work)
@@ -202,7 +181,7 @@ async def _machine_view(unit: Unit, who: Member, machine: Machine, run: Run | No
         run=run,
         job=job if known else None,
         file_name=file.name if file else "",
-        refusals=machine_refusals(station(machine, runs)),
+        refusals=machine_refusals(Station(machine=machine, run_id=runs.get(machine.id))),
     )
 
 

@@ -13,6 +13,8 @@ from orchestrator.domain.ledger import Balance
 from orchestrator.domain.machine import Machine
 from orchestrator.domain.matching import Refusal
 from orchestrator.domain.member import Member
+from orchestrator.domain.order import Score
+from orchestrator.domain.policy import Policy
 from orchestrator.domain.quote import Quote
 from orchestrator.domain.run import Run
 from orchestrator.domain.tariff import Bill
@@ -53,6 +55,16 @@ class Explanation:
 
     job: JobView
     machines: tuple[tuple[Machine, tuple[Refusal, ...]], ...]
+    score: Score | None = None  # None: it does not wait
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueueView:
+    """The head of the queue, in its order."""
+
+    waiting: tuple[Explanation, ...]
+    more: int  # that wait behind those
+    policy: Policy
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,16 +7,21 @@ from dataclasses import replace
 from datetime import date, datetime
 from uuid import UUID
 
-from sqlalchemy import bindparam, func, select, update
+from sqlalchemy import bindparam, func, select, type_coerce
 
 from orchestrator.domain.calendar import SiteCalendar
 from orchestrator.domain.errors import Conflict
 from orchestrator.domain.event import Event
 from orchestrator.domain.job import Job, JobState
+from orchestrator.domain.machine import Bed
+from orchestrator.domain.member import Entitlement, Member
 from orchestrator.domain.reservation import Reservation, ReservationState
+from orchestrator.domain.run import RunState
 from orchestrator.ports import Demand, Foretold, Spent
 from orchestrator.store import booking_tables, tables
 from orchestrator.store.codec import Shape
+from orchestrator.store.columns import Instant
+from orchestrator.store.people import ENTITLEMENT, ENTITLEMENTS_OF, MEMBER, MEMBERS_OF
 from orchestrator.store.unit import columns_of
 from orchestrator.store.work import Work, a_job, job_list
 
@@ -65,14 +70,33 @@ _SPENT = (
 JOBS_AT_ONCE = 500  # ids in one statement
 
 _f = booking_tables.foretold.c
+_began = (
+    select(func.min(_run.started_at)).where(_run.job_id == _f.job_id).correlate(booking_tables.foretold)
+).scalar_subquery()
+_ended = (
+    select(func.max(_run.ended_at))
+    .where(_run.job_id == _f.job_id, _run.state == RunState.FINISHED.value)
+    .correlate(booking_tables.foretold)
+).scalar_subquery()
+_FORETOLD_NAMES = ("job_id", "at", "start_p50", "start_p90", "end_p50", "end_p90")
 _LATEST_FORETOLD = (
-    select(*columns_of(booking_tables.foretold, _FORETOLD.names))
+    select(
+        *columns_of(booking_tables.foretold, _FORETOLD_NAMES),
+        type_coerce(_began, Instant()),
+        type_coerce(_ended, Instant()),
+    )
     .order_by(_f.at.desc(), _f.job_id)
     .limit(bindparam("count"))
 )
 _FORETOLD_OF = select(_f.job_id).where(_f.job_id == bindparam("of"))
-_STARTED = update(booking_tables.foretold).where(_f.job_id == bindparam("of"), _f.started_at.is_(None))
-_ENDED = update(booking_tables.foretold).where(_f.job_id == bindparam("of"))
+
+_e = tables.event.c
+_CLEARINGS = (
+    select(_e.topic, _e.at, _e.machine_id, _e.data)
+    .where(_e.topic.in_(("machine.bed_changed", "run.finished", "run.failed", "run.cancelled")))
+    .order_by(_e.seq.desc())
+    .limit(bindparam("count"))
+)
 
 
 class Bookings(Work):
@@ -163,6 +187,19 @@ class Bookings(Work):
             found += [a_job(row) for row in rows]
         return found
 
+    async def people_of(self, member_ids: Iterable[UUID]) -> Sequence[tuple[Member, tuple[Entitlement, ...]]]:
+        """Those members, in no order, each with all that they may use."""
+        ids = list(member_ids)
+        held: dict[UUID, list[Entitlement]] = {}
+        members: list[Member] = []
+        for first in range(0, len(ids), JOBS_AT_ONCE):
+            some = ids[first : first + JOBS_AT_ONCE]
+            members += [MEMBER.value(row) for row in await self._all(MEMBERS_OF, ids=some)]
+            for row in await self._all(ENTITLEMENTS_OF, ids=some):
+                one = ENTITLEMENT.value(row)
+                held.setdefault(one.member_id, []).append(one)
+        return [(member, tuple(held.get(member.id, ()))) for member in members]
+
     async def spent_since(self, since: datetime) -> Sequence[Spent]:
         """Machine seconds by member and day of all runs that ended past `since`."""
         spent: dict[tuple[UUID, date], int] = {}
@@ -174,17 +211,24 @@ class Bookings(Work):
     async def foretell(self, foretold: Foretold) -> None:
         """The first word counts: does nothing where the job has one."""
         if await self._first(_FORETOLD_OF, of=foretold.job_id) is None:
-            await self._insert(booking_tables.foretold, _FORETOLD.row(foretold))
-
-    async def came_true(
-        self, job_id: UUID, *, started_at: datetime | None = None, ended_at: datetime | None = None
-    ) -> None:
-        """The first start and the last end count."""
-        if started_at is not None:
-            await self._write(_STARTED, {"of": job_id, "started_at": started_at})
-        if ended_at is not None:
-            await self._write(_ENDED, {"of": job_id, "ended_at": ended_at})
+            row = _FORETOLD.row(foretold)
+            await self._insert(booking_tables.foretold, {name: row[name] for name in _FORETOLD_NAMES})
 
     async def foretold(self, *, limit: int = 200) -> Sequence[Foretold]:
         """The latest first."""
         return [_FORETOLD.value(row) for row in await self._all(_LATEST_FORETOLD, count=limit)]
+
+    async def clearings(self, *, limit: int = 1000) -> Sequence[tuple[datetime, datetime]]:
+        """(end of a run, when its bed was cleared), the latest first, out of the last `limit` events of the kind."""
+        cleared: dict[UUID, datetime] = {}
+        found: list[tuple[datetime, datetime]] = []
+        for row in await self._all(_CLEARINGS, count=limit):
+            if row.machine_id is None:
+                continue
+            if row.topic != "machine.bed_changed":
+                when = cleared.pop(row.machine_id, None)
+                if when is not None:
+                    found.append((row.at, when))
+            elif row.data.get("to") == Bed.CLEAR.value:
+                cleared[row.machine_id] = row.at
+        return found

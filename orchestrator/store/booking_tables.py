@@ -93,10 +93,8 @@ foretold = Table(
     at("start_p90"),
     at("end_p50"),
     at("end_p90"),
-    at("started_at", null=True),
-    at("ended_at", null=True),
 )
-"""The forecast a job was given when it was first queued, and what happened."""
+"""The forecast a job was given when it was first queued; what happened, its runs say."""
 
 # --- webhooks ----------------------------------------------------------------------------------------------------
 

@@ -14,16 +14,20 @@ from orchestrator.store import tables
 from orchestrator.store.codec import Shape
 from orchestrator.store.unit import UnitBase, columns_of
 
-_MEMBER, _SESSION, _TOKEN, _ENTITLEMENT = Shape(Member), Shape(Session), Shape(ApiToken), Shape(Entitlement)
+MEMBER, _SESSION, _TOKEN, ENTITLEMENT = Shape(Member), Shape(Session), Shape(ApiToken), Shape(Entitlement)
 _ORGANISATION = Shape(Organisation)
-_members = select(*columns_of(tables.member, _MEMBER.names))
+_members = select(*columns_of(tables.member, MEMBER.names))
 _MEMBER_BY_ID = _members.where(tables.member.c.id == bindparam("id"))
 _MEMBER_BY_EMAIL = _members.where(tables.member.c.email == bindparam("email"))
 _MEMBERS = _members.order_by(tables.member.c.name, tables.member.c.id)
-_ALL_ENTITLEMENTS = select(*columns_of(tables.entitlement, _ENTITLEMENT.names)).order_by(
+_ALL_ENTITLEMENTS = select(*columns_of(tables.entitlement, ENTITLEMENT.names)).order_by(
     tables.entitlement.c.member_id, tables.entitlement.c.machine_class
 )
 _ENTITLEMENTS = _ALL_ENTITLEMENTS.where(tables.entitlement.c.member_id == bindparam("member_id"))
+MEMBERS_OF = _members.where(tables.member.c.id.in_(bindparam("ids", expanding=True)))
+ENTITLEMENTS_OF = _ALL_ENTITLEMENTS.where(
+    tables.entitlement.c.member_id.in_(bindparam("ids", expanding=True))
+)
 _DROP_ENTITLEMENT = delete(tables.entitlement).where(
     tables.entitlement.c.member_id == bindparam("of"),
     tables.entitlement.c.machine_class == bindparam("class"),
@@ -77,24 +81,24 @@ class People(UnitBase):
 
     async def member(self, member_id: UUID) -> Member | None:
         row = await self._first(_MEMBER_BY_ID, id=member_id)
-        return None if row is None else _MEMBER.value(row)
+        return None if row is None else MEMBER.value(row)
 
     async def member_by_email(self, email: str) -> Member | None:
         """`email` casefolded and NFKC, as it is stored."""
         row = await self._first(_MEMBER_BY_EMAIL, email=email)
-        return None if row is None else _MEMBER.value(row)
+        return None if row is None else MEMBER.value(row)
 
     async def members(self) -> Sequence[Member]:
         """All of them, by name."""
-        return [_MEMBER.value(row) for row in await self._all(_MEMBERS)]
+        return [MEMBER.value(row) for row in await self._all(_MEMBERS)]
 
     async def add_member(self, member: Member) -> None:
         """Raises Conflict where the id or the address is taken."""
-        await self._insert(tables.member, _MEMBER.row(member))
+        await self._insert(tables.member, MEMBER.row(member))
 
     async def change_member(self, before: Member, after: Member) -> Member:
         """The member as it now is. Raises Conflict where it is no longer `before`, or the address is taken."""
-        changes = _MEMBER.changed(before, after)
+        changes = MEMBER.changed(before, after)
         await self._change(tables.member, before.id, before.version, changes)
         return replace(after, version=before.version + 1)
 
@@ -105,7 +109,7 @@ class People(UnitBase):
             if member_id is None
             else self._all(_ENTITLEMENTS, member_id=member_id)
         )
-        return [_ENTITLEMENT.value(row) for row in rows]
+        return [ENTITLEMENT.value(row) for row in rows]
 
     async def drop_entitlement(self, member_id: UUID, machine_class: str) -> bool:
         """False where there is none."""
@@ -146,7 +150,7 @@ class People(UnitBase):
 
     async def put_entitlement(self, entitlement: Entitlement) -> None:
         """One per member and machine class; the latest holds."""
-        await self._put(tables.entitlement, _ENTITLEMENT.row(entitlement))
+        await self._put(tables.entitlement, ENTITLEMENT.row(entitlement))
 
     async def session(self, id_sha256: str) -> Session | None:
         row = await self._first(_SESSION_BY_ID, id_sha256=id_sha256)

@@ -180,7 +180,7 @@ async def at_laser(desk: Desk, policy: ReleasePolicy = ReleasePolicy.KIOSK_START
     await train(desk, member)
     mine = await desk.program_of(member)
     job_id = (await mine.job("box-600s-.svg"))["id"]
-    assert await dispatch(desk.lab) == 1
+    assert (await dispatch(desk.lab)).claimed == 1
     run = (await desk.store.read(lambda unit: unit.runs_of(UUID(job_id))))[-1]
     await good_readings(desk, laser)
     there = AtLaser(

@@ -155,8 +155,6 @@ def upgrade() -> None:
         sa.Column("start_p90", sa.DateTime(timezone=True), nullable=False),
         sa.Column("end_p50", sa.DateTime(timezone=True), nullable=False),
         sa.Column("end_p90", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("started_at", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
         sa.ForeignKeyConstraint(["job_id"], ["job.id"], name=op.f("fk_foretold_job_id_job")),
         sa.PrimaryKeyConstraint("job_id", name=op.f("pk_foretold")),
     )
