@@ -170,7 +170,7 @@ class _Free:
             if no is not None:
                 return no
         kept = self._kept_from.get(station.machine.id)
-        if kept is not None and self._moment.end_of(c.takes) > kept:
+        if kept is not None and self._moment.end_of(c) > kept:
             return Refusal(
                 rule="kept",
                 reason="A job that was here before it could start there first.",
@@ -181,7 +181,7 @@ class _Free:
 
 
 def _size(c: Candidate) -> tuple[int, int]:
-    return c.takes.p90, c.job.artifact.filament_milligrams if c.job.artifact else 0
+    return c.takes.p90, c.milligrams
 
 
 def _until_window(station: Station, now: datetime) -> float:

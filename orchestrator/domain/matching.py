@@ -7,7 +7,7 @@ among those that fit is `orchestrator.domain.choosing`'s.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -59,13 +59,37 @@ class Needs(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Candidate:
+class Asker:
+    """Somebody who wants a machine for so long, whether a job waits or they only ask."""
+
+    member: Member
+    entitlements: tuple[Entitlement, ...] = ()
+    takes: Spread = field(default_factory=lambda: Spread(p50=0, p90=0))  # seconds on the machine
+    in_person: bool = False  # they will stand at it themselves
+
+    @property
+    def approved(self) -> bool:
+        """Has the staff agreed to this job of a supervised member?"""
+        return False
+
+    @property
+    def milligrams(self) -> int:
+        return 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate(Asker):
     """A job as matching sees it: what it needs, how long it takes, and whose it is."""
 
     job: Job
-    member: Member
-    entitlements: tuple[Entitlement, ...] = ()
-    takes: Spread = field(default_factory=lambda: Spread(p50=0, p90=0))  # seconds on a machine
+
+    @property
+    def approved(self) -> bool:
+        return self.job.approved_by is not None
+
+    @property
+    def milligrams(self) -> int:
+        return self.job.artifact.filament_milligrams if self.job.artifact else 0
 
     @cached_property
     def needs(self) -> Needs:
@@ -93,7 +117,7 @@ class Candidate:
     def standing(self) -> object:
         """What of its member's trainings, and the staff's consent, the rules look at."""
         held = tuple((e.machine_class, e.level, e.until) for e in self.entitlements)
-        return held, self.job.approved_by is not None
+        return held, self.approved
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,13 +141,15 @@ class Moment:
     now: datetime
     policy: Policy = field(default_factory=Policy)
 
-    def end_of(self, takes: Spread) -> datetime:
-        """By when a run that starts now is over, nine times in ten, and well clear of what comes next."""
-        return self.now + timedelta(seconds=takes.p90, minutes=self.policy.margin_minutes)
+    def end_of(self, asker: Asker) -> datetime:
+        """By when a run that starts now is over, nine times in ten, and well clear of what comes next. A person who
+        stands there ends when they said."""
+        margin = 0 if asker.in_person else self.policy.margin_minutes
+        return self.now + timedelta(seconds=asker.takes.p90, minutes=margin)
 
 
 JobRule = Callable[[Needs, Machine], Refusal | None]
-PersonRule = Callable[[Candidate, Station, Moment], Refusal | None]
+PersonRule = Callable[[Asker, Station, Moment], Refusal | None]
 MachineRule = Callable[[Station], Refusal | None]
 
 
@@ -222,7 +248,7 @@ JOB_FITS: tuple[JobRule, ...] = (_class, _profile, _material, _colour, _nozzle)
 # --- may this member's job go there, and is now the time? -------------------------------------------
 
 
-def _member(c: Candidate, _s: Station, m: Moment) -> Refusal | None:
+def _member(c: Asker, _s: Station, m: Moment) -> Refusal | None:
     if c.member.current(m.now):
         return None
     return Refusal(
@@ -230,7 +256,7 @@ def _member(c: Candidate, _s: Station, m: Moment) -> Refusal | None:
     )
 
 
-def _training(c: Candidate, s: Station, m: Moment) -> Refusal | None:
+def _training(c: Asker, s: Station, m: Moment) -> Refusal | None:
     held = next((e for e in c.entitlements if e.machine_class == s.machine.machine_class), None)
     needed = s.machine.machine_class
     if held is None:
@@ -251,10 +277,10 @@ def _training(c: Candidate, s: Station, m: Moment) -> Refusal | None:
     return None
 
 
-def _supervised(c: Candidate, s: Station, _m: Moment) -> Refusal | None:
+def _supervised(c: Asker, s: Station, _m: Moment) -> Refusal | None:
     """A supervised member's job waits until somebody of the staff has agreed to it."""
     held = next((e for e in c.entitlements if e.machine_class == s.machine.machine_class), None)
-    if held is None or held.level is Level.AUTONOMOUS or c.job.approved_by is not None:
+    if held is None or held.level is Level.AUTONOMOUS or c.approved:
         return None
     return Refusal(
         rule="supervised",
@@ -264,12 +290,12 @@ def _supervised(c: Candidate, s: Station, _m: Moment) -> Refusal | None:
     )
 
 
-def _stock(c: Candidate, s: Station, _m: Moment) -> Refusal | None:
+def _stock(c: Asker, s: Station, _m: Moment) -> Refusal | None:
     """Only where somebody has said how much is left."""
-    left, artifact = s.machine.stock_milligrams, c.job.artifact
-    if left is None or artifact is None or artifact.filament_milligrams <= left:
+    left = s.machine.stock_milligrams
+    if left is None or c.milligrams <= left:
         return None
-    needed, seen = f"{artifact.filament_milligrams / 1000:.0f} g", f"{left / 1000:.0f} g"
+    needed, seen = f"{c.milligrams / 1000:.0f} g", f"{left / 1000:.0f} g"
     return Refusal(
         rule="material_unavailable",
         reason=f"The job needs {needed} of filament, {seen} are left on the spool.",
@@ -279,14 +305,15 @@ def _stock(c: Candidate, s: Station, _m: Moment) -> Refusal | None:
     )
 
 
-def _hours(c: Candidate, s: Station, m: Moment) -> Refusal | None:
+def _hours(c: Asker, s: Station, m: Moment) -> Refusal | None:
     """An attended machine works while the lab is staffed and open to the member's public; a printer also alone, where
     the site lets it."""
-    if s.calendar is None or not s.calendar.openings or (not s.attended and s.calendar.unattended):
+    people = s.attended or c.in_person
+    if s.calendar is None or not s.calendar.openings or (not people and s.calendar.unattended):
         return None
-    public = c.member.public if s.attended else None
+    public = c.member.public if people else None
     until = open_until(s.calendar, public, m.now, staffed=s.attended)
-    end = m.end_of(c.takes) if s.attended else m.now
+    end = m.end_of(c) if people else m.now
     if until is not None and end <= until:
         return None
     seconds = (end - m.now).total_seconds()
@@ -301,7 +328,7 @@ def _hours(c: Candidate, s: Station, m: Moment) -> Refusal | None:
         rule=rule,
         reason=reason,
         until=Until.TIME if opens else Until.PERSON,
-        seen=c.member.public.value if s.attended else "",
+        seen=c.member.public.value if people else "",
         at=opens,
     )
 
@@ -314,11 +341,11 @@ WINDOW_RULES = {
 }
 
 
-def _window(c: Candidate, s: Station, m: Moment) -> Refusal | None:
+def _window(c: Asker, s: Station, m: Moment) -> Refusal | None:
     """A new run keeps clear of every window that is not the member's; the holder's own jobs may use theirs."""
     if not s.windows:
         return None
-    end = m.end_of(c.takes)
+    end = m.end_of(c)
     for window in s.windows:
         if window.starts_at >= end:
             return None
@@ -456,3 +483,22 @@ def fit(candidate: Candidate, station: Station, moment: Moment) -> Fit | Refusal
     for no in refusals(candidate, station, moment):
         return no
     return Fit()
+
+
+PASSING = frozenset({"busy", "bed", "link", "activity", "foreign"})
+"""What stands in the way today and is no lack of the lab's or the member's."""
+
+
+def hindrances(
+    candidate: Candidate, stations: Iterable[Station], moment: Moment
+) -> frozenset[tuple[str, str]]:
+    """(rule, machine class) of what keeps this job from every machine of a class that could ever take it; where none
+    could, of what keeps it from all of them for ever. It is what a demand report counts."""
+    able: dict[str, list[set[str]]] = {}
+    unable: dict[str, list[set[str]]] = {}
+    for station in stations:
+        noes = refusals(candidate, station, moment)
+        never = {no.rule for no in noes if no.until is Until.NEVER}
+        into, rules = (unable, never) if never else (able, {no.rule for no in noes} - PASSING)
+        into.setdefault(station.machine.machine_class, []).append(rules)
+    return frozenset((rule, of) for of, each in (able or unable).items() for rule in set.intersection(*each))

@@ -243,9 +243,13 @@ async def maintenance(lab: Lab, who: Member, machine_id: UUID, on: bool) -> Mach
     return await _set(lab, who, machine_id, maintenance=on)
 
 
-async def load_material(lab: Lab, who: Member, machine_id: UUID, material: Material | None) -> Machine:
-    """Say what is loaded; matching goes by it."""
-    return await _set(lab, who, machine_id, material=material)
+async def load_material(
+    lab: Lab, who: Member, machine_id: UUID, material: Material | None, **mounted: object
+) -> Machine:
+    """Say what is loaded; matching goes by it. `mounted`: `colour`, `stock_milligrams`, `nozzle_micrometres` where they
+    are said too; another spool's colour and weight are not known until somebody says them."""
+    spool: dict[str, object] = {"colour": None, "stock_milligrams": None}
+    return await _set(lab, who, machine_id, material=material, **(spool | mounted))
 
 
 async def _set(lab: Lab, who: Member, machine_id: UUID, **changes: object) -> Machine:

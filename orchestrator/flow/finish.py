@@ -15,7 +15,7 @@ from orchestrator.domain.usage import NOTHING, Usage
 from orchestrator.flow.bill import release_all, settle_job, terms
 from orchestrator.flow.lab import Lab
 from orchestrator.flow.learn import learn
-from orchestrator.flow.moves import move_job, move_run, set_bed
+from orchestrator.flow.moves import change_machine, move_job, move_run, set_bed
 from orchestrator.ports import Ended, Outcome, Unit
 
 _EVENTS = {
@@ -63,7 +63,7 @@ async def end_run(
         progress_permille=1000 if ended.outcome is Outcome.FINISHED else run.progress_permille,
     )
     await unit.add_usage(run, usage, _usage_event(run, job, usage, at))
-    await _occupy(unit, run.machine_id, bed, actor, at)
+    await _occupy(unit, run.machine_id, bed, usage, actor, at)
     await _job_after(lab, unit, job, run, usage, actor, at)
     await learn(unit, run, job, usage, at)
     return run
@@ -120,10 +120,19 @@ def _usage_event(run: Run, job: Job, usage: Usage, at: datetime) -> Event:
     )
 
 
-async def _occupy(unit: Unit, machine_id: UUID, bed: Bed, actor: str, at: datetime) -> None:
+async def _occupy(unit: Unit, machine_id: UUID, bed: Bed, usage: Usage, actor: str, at: datetime) -> None:
+    """The bed, and what is left on the spool where somebody had said it."""
     machine = await unit.machine(machine_id)
-    if machine is not None and machine.bed is not bed:
-        await set_bed(unit, machine, bed, actor=actor, at=at, reason="run_ended")
+    if machine is None:
+        return
+    left = machine.stock_milligrams
+    after = None if left is None else max(0, left - usage.filament_milligrams)
+    if machine.bed is not bed:
+        await set_bed(unit, machine, bed, actor=actor, at=at, reason="run_ended", stock_milligrams=after)
+    elif after != left:
+        await change_machine(
+            unit, machine, topic="machine.changed", actor=actor, at=at, stock_milligrams=after
+        )
 
 
 async def _job_after(

@@ -15,6 +15,7 @@ from orchestrator.domain.machine import Link, Machine
 from orchestrator.flow.dispatch import dispatch, wakes
 from orchestrator.flow.lab import Lab
 from orchestrator.flow.moves import change_machine
+from orchestrator.flow.notice import notice
 from orchestrator.flow.sight import Sight
 from orchestrator.flow.supervise import Nudge, Supervisor
 from orchestrator.ports import Accident, Control, Driver, Unit
@@ -121,6 +122,7 @@ class Fleet:
             try:
                 done = await dispatch(self._lab)
                 self._look_again_at = done.look_again_at
+                await notice(self._lab)
             except Unavailable as down:
                 log.warning("the dispatcher waits for the database: %s", down)
                 await self._lab.clock.sleep(DATABASE_REST_SECONDS)

@@ -6,7 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from math import ceil, floor
 from uuid import UUID, uuid4
 
@@ -21,6 +21,7 @@ from orchestrator.domain.member import Member
 from orchestrator.domain.process import VINYL, CutProcess, Making, Process, Turn, placed
 from orchestrator.domain.quote import Quote, priced
 from orchestrator.domain.tariff import Tariff
+from orchestrator.flow.deadline import check_deadline
 from orchestrator.flow.lab import Lab, Workbench
 from orchestrator.flow.moves import actor_of, move_job
 from orchestrator.ports import Step, Unit, WorkKind
@@ -330,15 +331,19 @@ def fitting_percent(rooms: Sequence[tuple[int, int, int]], analysis: Analysis, p
     return floor(100 * best)
 
 
-async def accept(lab: Lab, member: Member, quote_id: UUID) -> tuple[Job, bool]:
+async def accept(
+    lab: Lab, member: Member, quote_id: UUID, *, deadline: datetime | None = None
+) -> tuple[Job, bool]:
     """Accept a quote: place its hold and start preparing. The same quote twice is the same job.
 
     Returns the job and whether this call made or re-opened it. Raises NotFound, Conflict (`quote.expired`),
-    InsufficientBalance. The hold, the job and its events are one transaction.
+    InsufficientBalance, Rejected for a deadline that cannot be. The hold, the job and its events are one transaction.
     """
 
+    check_deadline(lab, member, deadline)
+
     async def work(unit: Unit) -> tuple[Job, bool]:
-        return await _accept(lab, unit, member, quote_id)
+        return await _accept(lab, unit, member, quote_id, deadline)
 
     try:
         job, created = await lab.store.write(work)
@@ -363,7 +368,9 @@ def prepare_id(job: Job) -> str:
     return f"prepare-{job.id}-{job.version}"
 
 
-async def _accept(lab: Lab, unit: Unit, member: Member, quote_id: UUID) -> tuple[Job, bool]:
+async def _accept(
+    lab: Lab, unit: Unit, member: Member, quote_id: UUID, deadline: datetime | None
+) -> tuple[Job, bool]:
     now, actor = lab.clock.now(), actor_of(member)
     wanted = await unit.quote(quote_id)
     if wanted is None or wanted.member_id != member.id:
@@ -374,7 +381,7 @@ async def _accept(lab: Lab, unit: Unit, member: Member, quote_id: UUID) -> tuple
     if wanted.valid_until < now:
         raise Conflict("The quote has expired; ask for a new one.", code="quote.expired")
     if job is None:
-        job = _job(wanted, member, lab)
+        job = replace(_job(wanted, member, lab), deadline=deadline)
         made = Event(topic=JOB_TOPICS[job.state], at=now, actor=actor, member_id=member.id, job_id=job.id)
         await unit.add_job(job, made)
     placed = Event(

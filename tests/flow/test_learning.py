@@ -134,7 +134,9 @@ async def test_each_machine_has_its_own_pace_and_a_quote_the_pace_of_them_all(tm
         )
 
 
-async def test_a_forecast_reckons_with_the_pace_of_the_machine_and_of_whoever_clears_its_bed(tmp_path: Path) -> None:
+async def test_a_forecast_reckons_with_the_pace_of_the_machine_and_of_whoever_clears_its_bed(
+    tmp_path: Path,
+) -> None:
     async with a_home(tmp_path) as home:
         await slow(home, "Ada")
         member = await home.member()

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from orchestrator.domain.process import Material
+from orchestrator.domain.process import Colour, Material
 from orchestrator.flow import act, report
 from web.api import shapes
 from web.api.files import ById
@@ -31,6 +31,11 @@ class MaintenanceBody(Given):
 
 class MaterialBody(Given):
     material: Material | None = Field(strict=False)
+    colour: Colour | None = Field(default=None, strict=False)
+    stock_milligrams: int | None = Field(default=None, ge=0, le=100_000_000)
+    """Left on the spool; None: not known."""
+    nozzle_micrometres: int | None = Field(default=None, ge=50, le=5000)
+    """None: as it is."""
 
 
 class DecideBody(Given):
@@ -76,7 +81,10 @@ async def maintenance(call: Call, params: ById, body: MaintenanceBody) -> ShownM
 
 
 async def material(call: Call, params: ById, body: MaterialBody) -> ShownMachine:
-    await act.load_material(call.lab, member_of(call.request), params.id, body.material)
+    mounted: dict[str, object] = {"colour": body.colour, "stock_milligrams": body.stock_milligrams}
+    if body.nozzle_micrometres is not None:
+        mounted["nozzle_micrometres"] = body.nozzle_micrometres
+    await act.load_material(call.lab, member_of(call.request), params.id, body.material, **mounted)
     return await _shown(call, params.id)
 
 

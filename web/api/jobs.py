@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 from aiohttp import web
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 
 from orchestrator.domain.job import Job, JobState
 from orchestrator.domain.member import Member
@@ -26,6 +26,8 @@ EVENTS_MAX = 500
 
 class AcceptBody(Given):
     quote_id: UUID = Field(strict=False)
+    deadline: AwareDatetime | None = Field(default=None, strict=False)
+    """When it is needed; a wish that counts in the queue, with the lab's notice."""
 
 
 class JobsQuery(Lenient):
@@ -50,7 +52,9 @@ class EventList(Shown):
 
 
 async def accept(call: Call, body: AcceptBody) -> Answer[ShownJob]:
-    job, created = await submit.accept(call.lab, member_of(call.request), body.quote_id)
+    job, created = await submit.accept(
+        call.lab, member_of(call.request), body.quote_id, deadline=body.deadline
+    )
     return Answer(body=await _shown(call, job.id), status=201 if created else 200)
 
 

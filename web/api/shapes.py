@@ -14,6 +14,7 @@ from orchestrator.domain.forecast import Forecast, Instants
 from orchestrator.domain.ledger import Balance
 from orchestrator.domain.machine import Abilities, Machine
 from orchestrator.domain.matching import Refusal
+from orchestrator.domain.order import Score
 from orchestrator.domain.quote import Estimate, Quote, Spread
 from orchestrator.domain.run import Run
 from orchestrator.domain.units import Money
@@ -237,6 +238,28 @@ class ShownInstants(Shown):
 class ShownForecast(Shown):
     start: ShownInstants
     end: ShownInstants
+    machine_id: UUID | None
+    """Where it would be."""
+    after: int
+    """Jobs before it there, the one on the machine included."""
+
+
+class ShownTerm(Shown):
+    name: str
+    """`age`, `priority`, `share`, `deadline`, `material`."""
+    value: float
+    """Days for the age; 0 to 1 for the others."""
+    points: float
+
+
+class ShownScore(Shown):
+    points: float
+    terms: list[ShownTerm]
+
+
+def score(value: Score) -> ShownScore:
+    terms = [ShownTerm(name=t.name, value=round(t.value, 4), points=round(t.points, 1)) for t in value.terms]
+    return ShownScore(points=round(value.points, 1), terms=terms)
 
 
 class ShownReceipt(Shown):
@@ -258,6 +281,10 @@ class ShownJob(Shown):
     place: int | None
     """1 is next; None: it does not wait for a machine."""
     forecast: ShownForecast | None
+    priority: str
+    deadline: str | None
+    approved: bool
+    """Somebody of the staff agreed to it; asked for where a member works under supervision."""
     runs: list[ShownRun]
     receipt: ShownReceipt | None
 
@@ -296,7 +323,12 @@ def _instants(value: Instants) -> ShownInstants:
 
 
 def _forecast(value: Forecast) -> ShownForecast:
-    return ShownForecast(start=_instants(value.start), end=_instants(value.end))
+    return ShownForecast(
+        start=_instants(value.start),
+        end=_instants(value.end),
+        machine_id=value.machine_id,
+        after=value.after,
+    )
 
 
 def receipt(value: tariff.Bill) -> ShownReceipt:
@@ -320,6 +352,9 @@ def job(view: JobView) -> ShownJob:
         reason=view.job.reason,
         place=view.place,
         forecast=_forecast(view.forecast) if view.forecast else None,
+        priority=view.job.priority.value,
+        deadline=_at(view.job.deadline),
+        approved=view.job.approved_by is not None,
         runs=[run(one) for one in view.runs],
         receipt=receipt(view.bill) if view.bill else None,
     )
@@ -332,8 +367,11 @@ class ShownRefusal(Shown):
     rule: str
     reason: str
     until: str
+    """`never`, `person`, `machine` or `time`."""
     seen: str
     needed: str
+    at: str | None = None
+    """The earliest it may end, where that is known."""
 
 
 class ShownAbilities(Shown):
@@ -365,6 +403,10 @@ class ShownMachine(Shown):
     """Why it takes nothing at the moment; empty: it is free."""
     abilities: ShownAbilities
     material: str | None
+    colour: str | None
+    nozzle_micrometres: int
+    stock_milligrams: int | None
+    """Left on the spool; None: nobody has said."""
 
 
 class ShownMachineRow(Shown):
@@ -405,7 +447,12 @@ def machine_row(m: Machine) -> ShownMachineRow:
 
 def refusal(value: Refusal) -> ShownRefusal:
     return ShownRefusal(
-        rule=value.rule, reason=value.reason, until=value.until.value, seen=value.seen, needed=value.needed
+        rule=value.rule,
+        reason=value.reason,
+        until=value.until.value,
+        seen=value.seen,
+        needed=value.needed,
+        at=_at(value.at),
     )
 
 
@@ -440,6 +487,9 @@ def machine(view: MachineView) -> ShownMachine:
         refusals=[refusal(no) for no in view.refusals],
         abilities=_abilities(m.abilities),
         material=m.material.value if m.material else None,
+        colour=m.colour.value if m.colour else None,
+        nozzle_micrometres=m.nozzle_micrometres,
+        stock_milligrams=m.stock_milligrams,
     )
 
 
@@ -453,6 +503,8 @@ class ShownExplanation(Shown):
     job: ShownJob
     place: int | None
     forecast: ShownForecast | None
+    score: ShownScore | None
+    """None: it does not wait."""
     machines: list[ShownMachineSays]
 
 
@@ -462,6 +514,7 @@ def explanation(value: Explanation) -> ShownExplanation:
         job=shown,
         place=shown.place,
         forecast=shown.forecast,
+        score=score(value.score) if value.score else None,
         machines=[
             ShownMachineSays(machine_id=m.id, name=m.name, refusals=[refusal(no) for no in noes])
             for m, noes in value.machines
