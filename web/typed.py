@@ -91,6 +91,7 @@ class Route:
     permission: Needs
     summary: str
     status: int = 200
+    also: int | None = None  # another status of success, as 200 where 201 says that it is new
     idempotency: bool = False  # takes an Idempotency-Key
     upload: bool = False  # takes multipart/form-data with the field `file`; the handler reads it
     media_type: str = "application/json"  # of the answer
