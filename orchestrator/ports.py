@@ -30,6 +30,7 @@ from orchestrator.domain.quote import Estimate, Quote
 from orchestrator.domain.reservation import Reservation
 from orchestrator.domain.run import Cause, Run
 from orchestrator.domain.sheet import SheetMaterial
+from orchestrator.domain.source import Pulled, Source
 from orchestrator.domain.tariff import Bill, Tariff
 from orchestrator.domain.usage import Usage
 
@@ -168,6 +169,14 @@ class Unit(Protocol):
     ) -> None: ...
     async def demand(self, first_day: str, last_day: str) -> Sequence[Demand]: ...
 
+    # booking systems
+    async def sources(self, *, due: datetime | None = None) -> Sequence[Source]: ...
+    async def source(self, source_id: UUID) -> Source | None: ...
+    async def add_source(self, source: Source, event: Event) -> None: ...
+    async def change_source(self, before: Source, after: Source, event: Event | None = None) -> Source: ...
+    async def drop_source(self, source_id: UUID, event: Event) -> bool: ...
+    async def named(self, kind: str, system: str) -> Mapping[str, UUID]: ...
+
     # the queue, looked at
     async def queued(self) -> Sequence[tuple[UUID, int]]: ...
     async def jobs_of(self, job_ids: Iterable[UUID]) -> Sequence[Job]: ...
@@ -186,6 +195,7 @@ class Unit(Protocol):
     async def bill(self, job_id: UUID) -> Bill | None: ...
     async def usage_records(self, after: int, limit: int) -> Sequence[tuple[int, Run, Job]]: ...
     async def charges(self, after: int, limit: int) -> Sequence[Charge]: ...
+    async def last_charge(self) -> int: ...
 
     # what finished runs teach; without machine: all machines of the profile together
     async def add_sample(self, sample: Sample) -> None: ...
@@ -375,6 +385,68 @@ class Workshop(Protocol):
 
     async def plan(self, path: Path, name: str, profile: str, process: CutProcess, quantity: int) -> CutPlan:
         """What the page of a drawing shows: a clean picture of its lines, and the cut as it will go."""
+
+
+# --- outside ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What an address outside answered."""
+
+    status: int
+    headers: Mapping[str, str]  # names in lower case
+    body: bytes
+
+
+class Outbound(Protocol):
+    """The one way out: only http and https, only to allowed networks, no redirects, with an end in every direction."""
+
+    async def send(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        body: bytes = b"",
+        limit_bytes: int,
+        timeout_seconds: float,
+    ) -> Answer:
+        """Raises TooLarge where the answer is larger, Unavailable where there is none, Rejected for an address that is
+        not allowed."""
+
+
+class Seal(Protocol):
+    """Keeps secrets in the database so that its copy gives none away."""
+
+    def seal(self, text: str) -> str: ...
+
+    def open(self, sealed: str) -> str:
+        """Raises Misconfigured where it was sealed with another key."""
+
+
+# --- booking systems ----------------------------------------------------------------------------
+
+
+class BookingSystem(Protocol):
+    """Speaks one kind of booking system. It reads and tells; it keeps nothing and writes no state of ours.
+
+    Raises Unavailable (time mends it), Misconfigured (the operator: a wrong address or token), Rejected (what it
+    answers cannot be used); each call has an end.
+    """
+
+    async def pull(self, source: Source, now: datetime, zone: str) -> Pulled:
+        """All windows of the horizon. `zone` is the site's, for times that say none."""
+
+    async def tell_machine(self, source: Source, machine: str, down: bool) -> None:
+        """Mirror a breakdown, or its end; `machine` as the system names it. Twice is once."""
+
+    async def tell_charge(self, source: Source, charge: Charge, member: str, *, perhaps_told: bool) -> None:
+        """Charge that member (as the system names them) there. Where it may have been told before, the system is
+        asked first, so that twice is once."""
+
+    async def heed(self, source: Source, body: bytes, headers: Mapping[str, str]) -> bool:
+        """A notice came in: is it worth a look? It is never believed."""
 
 
 # --- drivers ------------------------------------------------------------------------------------
