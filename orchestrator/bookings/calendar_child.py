@@ -120,12 +120,12 @@ def _repeats(event: Any) -> bool:
 
 
 def _touches(event: Any, near: tuple[datetime, datetime], zone: tzinfo) -> bool | None:
-    """None for an event without a start, or with two, or otherwise out of its mind: the library's errors are many."""
+    """None for an event without a start, or that ends before it, or otherwise out of its mind."""
     try:
         start, end = _instant(event.start, zone), _instant(event.end, zone)
-    except Exception:  # noqa: BLE001
+    except Exception:  # noqa: BLE001 - the library's errors are of any kind
         return None
-    return start < near[1] and end > near[0]
+    return None if end < start else start < near[1] and end > near[0]
 
 
 def _refuse_bombs(calendar: Any) -> None:

@@ -15,7 +15,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from orchestrator.bookings.wire import Asked, instant, part, rows, text
+from orchestrator.bookings.wire import Asked, instant, part, rows, text, token
 from orchestrator.domain.errors import Rejected
 from orchestrator.domain.reservation import Purpose
 from orchestrator.domain.source import (
@@ -45,7 +45,7 @@ class Fabman:
         self._clock = clock
 
     def _asked(self, source: Source) -> Asked:
-        headers = {"Authorization": f"Bearer {self._seal.open(source.secret)}"}
+        headers = {"Authorization": f"Bearer {token(self._seal, source)}"}
         return Asked(self._outbound, self._clock, source.url or ADDRESS, headers)
 
     async def pull(self, source: Source, now: datetime, zone: str) -> Pulled:

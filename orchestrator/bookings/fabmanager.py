@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from orchestrator.bookings.wire import Asked, instant, part, rows, text
+from orchestrator.bookings.wire import Asked, instant, part, rows, text, token
 from orchestrator.domain.errors import Rejected
 from orchestrator.domain.reservation import Purpose
 from orchestrator.domain.source import (
@@ -48,7 +48,7 @@ class FabManager:
     def _asked(self, source: Source) -> Asked:
         base = source.url.rstrip("/")
         base = base if base.endswith("/open_api/v1") else f"{base}/open_api/v1"
-        headers = {"Authorization": f"Token token={self._seal.open(source.secret)}"}
+        headers = {"Authorization": f"Token token={token(self._seal, source)}"}
         return Asked(self._outbound, self._clock, base, headers)
 
     async def pull(self, source: Source, now: datetime, zone: str) -> Pulled:

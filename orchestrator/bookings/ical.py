@@ -17,7 +17,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from orchestrator.bookings.wire import checked
+from orchestrator.bookings.wire import checked, token
 from orchestrator.domain.errors import Rejected, TooLarge, Unavailable
 from orchestrator.domain.reservation import Purpose
 from orchestrator.domain.source import HORIZON, ForeignReservation, Found, Pulled, Source
@@ -92,7 +92,7 @@ class IcalFeed:
 
     async def _fetch(self, source: Source, last: str) -> tuple[bytes, str] | None:
         """The text and what tells it from others; None where it is as the last time."""
-        headers = {"Accept": "text/calendar, */*;q=0.1"} | _login(self._seal.open(source.secret))
+        headers = {"Accept": "text/calendar, */*;q=0.1"} | _login(token(self._seal, source))
         if last.startswith(('"', 'W/"')):
             headers["If-None-Match"] = last
         try:

@@ -14,7 +14,8 @@ from urllib.parse import urlencode, urljoin, urlsplit
 from zoneinfo import ZoneInfo
 
 from orchestrator.domain.errors import Misconfigured, Rejected, TooLarge, Unavailable
-from orchestrator.ports import Answer, Clock, Outbound
+from orchestrator.domain.source import Source
+from orchestrator.ports import Answer, Clock, Outbound, Seal
 
 ANSWER_BYTES_MAX = 8 << 20
 TIMEOUT_SECONDS = 20.0
@@ -79,6 +80,11 @@ class Asked:
         raise Unavailable("The booking system asks for patience.", code="source.busy")
 
 
+def token(seal: Seal, source: Source) -> str:
+    """In the clear; empty where the source has none."""
+    return seal.open(source.secret) if source.secret else ""
+
+
 def pause_seconds(retry_after: str) -> int:
     asked = int(retry_after) if retry_after.isdecimal() and len(retry_after) < 6 else 0
     if asked > PAUSE_SECONDS_MAX:
@@ -132,7 +138,7 @@ def next_page(url: str, link: str) -> str | None:
 
 def rows(page: Any, name: str | None = None) -> list[dict[str, Any]]:
     """The objects of a list, or of the list of that name. Raises Rejected for anything else."""
-    found = page.get(name) if name is not None and isinstance(page, dict) else page
+    found = page if name is None else page.get(name) if isinstance(page, dict) else None
     if not isinstance(found, list) or not all(isinstance(row, dict) for row in found):
         raise Rejected("The answer has not the form it should have.", code="source.form")
     return found

@@ -3,11 +3,24 @@ nowhere else."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 
+from orchestrator.domain.errors import Misconfigured
 from orchestrator.domain.policy import Policy
 from orchestrator.domain.presence import PRESENCE_SECONDS_MAX
-from orchestrator.ports import Clock, DurableWork, Files, Store, Workshop
+from orchestrator.domain.source import SourceKind
+from orchestrator.ports import BookingSystem, Clock, DurableWork, Files, Seal, Store, Workshop
+
+
+class NoSeal:
+    """Where nobody gave the lab a key, it keeps no secrets."""
+
+    def seal(self, text: str) -> str:
+        raise Misconfigured("This lab has no key to keep secrets with.", code="seal.none")
+
+    def open(self, sealed: str) -> str:
+        raise Misconfigured("This lab has no key to keep secrets with.", code="seal.none")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +52,8 @@ class Workbench:
     address: str = ""  # where people reach the pages; printed on tickets
     policy: Policy = field(default_factory=Policy)
     time_zone: str = "Europe/Paris"  # of a site that has no calendar yet
+    seal: Seal = field(default_factory=NoSeal)
+    systems: Mapping[SourceKind, BookingSystem] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
