@@ -56,12 +56,14 @@ class Fabman:
         if last is None or int(last.timestamp()) // PEOPLE_SECONDS != int(now.timestamp()) // PEOPLE_SECONDS:
             everybody, trained = await self._members(asked, source, zone)
             members |= everybody
+        down, names = await self._resources(asked)
         return Pulled(
             since=now - BEGUN_SINCE,
             reservations=tuple(reservations),
             members=tuple(members.values()),
             entitlements=trained,
-            down=await self._down(asked),
+            down=down,
+            names=names,
             skipped=skipped,
         )
 
@@ -104,11 +106,13 @@ class Fabman:
                     trained += _trained(member.external_id, row, source, zone)
         return members, tuple(trained)
 
-    async def _down(self, asked: Asked) -> Mapping[str, bool]:
+    async def _resources(self, asked: Asked) -> tuple[Mapping[str, bool], Mapping[str, str]]:
         down: dict[str, bool] = {}
+        names: dict[str, str] = {}
         async for page in asked.pages("resources", [("limit", str(PER_PAGE))]):
             down |= {text(row, "id"): text(row, "state") == "locked" for row in rows(page)}
-        return down
+            names |= {text(row, "id"): text(row, "name") for row in rows(page)}
+        return down, names
 
     async def tell_machine(self, source: Source, machine: str, down: bool) -> None:
         """Locks the resource, or unlocks it."""

@@ -64,12 +64,14 @@ class FabManager:
         if people_due(source, now):
             await self._members(asked, found)
             trained = await self._trained(asked, source)
+        down, names = await self._machines(asked)
         return Pulled(
             since=now - BEGUN_SINCE,
             reservations=tuple(found.windows),
             members=tuple(found.members.values()),
             entitlements=trained,
-            down=await self._down(asked),
+            down=down,
+            names=names,
             skipped=found.skipped,
         )
 
@@ -117,9 +119,10 @@ class FabManager:
                     )
         return tuple(found)
 
-    async def _down(self, asked: Asked) -> Mapping[str, bool]:
+    async def _machines(self, asked: Asked) -> tuple[Mapping[str, bool], Mapping[str, str]]:
         listed = rows(await asked.get("machines"), "machines")
-        return {text(row, "id"): row.get("disabled") is True for row in listed}
+        down = {text(row, "id"): row.get("disabled") is True for row in listed}
+        return down, {text(row, "id"): text(row, "name") for row in listed}
 
     async def tell_machine(self, source: Source, machine: str, down: bool) -> None:
         if not machine.isdecimal():

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.bookings.wire import checked, token
-from orchestrator.domain.errors import Rejected, TooLarge, Unavailable
+from orchestrator.domain.errors import Rejected, Unavailable
 from orchestrator.domain.reservation import Purpose
 from orchestrator.domain.source import HORIZON, ForeignReservation, Found, Pulled, Source
 from orchestrator.ports import Charge, Clock, Outbound, Seal
@@ -95,16 +95,11 @@ class IcalFeed:
         headers = {"Accept": "text/calendar, */*;q=0.1"} | _login(token(self._seal, source))
         if last.startswith(('"', 'W/"')):
             headers["If-None-Match"] = last
-        try:
-            answer = await self._outbound.send(
-                "GET",
-                source.url,
-                headers=headers,
-                limit_bytes=FEED_BYTES_MAX,
-                timeout_seconds=TIMEOUT_SECONDS,
-            )
-        except TooLarge as large:
-            raise refused("ical.too_large") from large
+        answer = await self._outbound.send(
+            "GET", source.url, headers, limit_bytes=FEED_BYTES_MAX, timeout_seconds=TIMEOUT_SECONDS
+        )
+        if answer.cut:
+            raise refused("ical.too_large")
         if answer.status == 304 and last:
             return None
         tag = checked(answer).headers.get("etag", "")[:200] or hashlib.sha256(answer.body).hexdigest()

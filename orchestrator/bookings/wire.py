@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import urlencode, urljoin, urlsplit
 from zoneinfo import ZoneInfo
 
-from orchestrator.domain.errors import Misconfigured, Rejected, TooLarge, Unavailable
+from orchestrator.domain.errors import Misconfigured, Rejected, Unavailable
 from orchestrator.domain.source import Source
 from orchestrator.ports import Answer, Clock, Outbound, Seal
 
@@ -63,17 +63,16 @@ class Asked:
             headers["Content-Type"] = "application/json"
             body = json.dumps(value).encode()
         for _ in range(TRIES):
-            try:
-                answer = await self._outbound.send(
-                    method,
-                    url,
-                    headers=headers,
-                    body=body,
-                    limit_bytes=ANSWER_BYTES_MAX,
-                    timeout_seconds=TIMEOUT_SECONDS,
-                )
-            except TooLarge as large:
-                raise Rejected("The answer is too large.", code="source.too_large") from large
+            answer = await self._outbound.send(
+                method,
+                url,
+                headers,
+                body,
+                limit_bytes=ANSWER_BYTES_MAX,
+                timeout_seconds=TIMEOUT_SECONDS,
+            )
+            if answer.cut:
+                raise Rejected("The answer is too large.", code="source.too_large")
             if answer.status != 429:
                 return checked(answer)
             await self._clock.sleep(pause_seconds(answer.headers.get("retry-after", "")))
@@ -82,7 +81,7 @@ class Asked:
 
 def token(seal: Seal, source: Source) -> str:
     """In the clear; empty where the source has none."""
-    return seal.open(source.secret) if source.secret else ""
+    return seal.unseal(source.secret) if source.secret else ""
 
 
 def pause_seconds(retry_after: str) -> int:

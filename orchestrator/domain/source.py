@@ -85,6 +85,7 @@ class Pulled:
     members: tuple[ForeignMember, ...] = ()
     entitlements: tuple[ForeignEntitlement, ...] | None = None
     down: Mapping[str, bool] = field(default_factory=dict)  # its machines: out of order over there?
+    names: Mapping[str, str] = field(default_factory=dict)  # its machines, as it calls them
     skipped: int = 0  # what it told of and cannot be a window here
 
 

@@ -11,7 +11,15 @@ from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 from uuid import UUID, uuid4
 
-from orchestrator.domain.errors import Conflict, Fault, Forbidden, NotFound, Rejected
+from orchestrator.domain.errors import (
+    Conflict,
+    Fault,
+    Forbidden,
+    Misconfigured,
+    NotFound,
+    Rejected,
+    Unavailable,
+)
 from orchestrator.domain.event import Event, Json
 from orchestrator.domain.machine import Machine
 from orchestrator.domain.member import Member, Permission
@@ -21,7 +29,7 @@ from orchestrator.domain.source import HORIZON, Source, SourceKind
 from orchestrator.flow.act import may
 from orchestrator.flow.lab import Workbench
 from orchestrator.flow.moves import actor_of
-from orchestrator.flow.sources import one, place_of, poll, reservation_event, system_of
+from orchestrator.flow.sources import one, place_of, poll, pull, reservation_event, system_of
 from orchestrator.ports import Unit
 
 INTERVAL_SECONDS = (60, 24 * 3600)
@@ -158,6 +166,46 @@ async def remove(lab: Workbench, who: Member, source_id: UUID) -> None:
     await lab.store.write(work)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Tried:
+    """What a system would tell, had it been added as drafted."""
+
+    code: str  # `ok`, or why it cannot be asked
+    words: str = ""
+    windows: int = 0  # of machines that are mapped
+    skipped: int = 0
+    members: int = 0
+    names: Mapping[str, str] = field(default_factory=dict)  # its machines, to be mapped
+
+
+async def attempt(lab: Workbench, who: Member, draft: Draft) -> Tried:
+    """Ask once, keep nothing. Raises Rejected with all faults of the draft."""
+    _need_manager(who)
+    sealed = lab.seal.seal(draft.secret) if draft.secret else ""
+    await lab.store.read(lambda unit: _refuse_faults(unit, draft, has_secret=bool(sealed)))
+    source = Source(
+        id=uuid4(),
+        kind=draft.kind,
+        system=draft.system,
+        url=draft.url,
+        secret=sealed,
+        site=draft.site,
+        machines=dict(draft.machines),
+    )
+    try:
+        pulled = await pull(lab, source)
+    except (Rejected, Misconfigured, Unavailable) as error:
+        return Tried(code=error.code, words=error.detail)
+    windows = sum(not one.cancelled and bool(one.machine) for one in pulled.reservations)
+    return Tried(
+        code="ok",
+        windows=windows,
+        skipped=pulled.skipped,
+        members=len(pulled.members),
+        names=pulled.names,
+    )
+
+
 async def poll_now(lab: Workbench, who: Member, source_id: UUID) -> Source:
     _need_manager(who)
     return await poll(lab, source_id, now_or_never=True)
@@ -170,7 +218,7 @@ def hint_secret(lab: Workbench, source: Source) -> str:
     """What a system must know to send us notices: made of its own token, kept nowhere. Empty: it can send none."""
     if source.kind is not SourceKind.FABMAN or not source.secret:
         return ""
-    token = lab.seal.open(source.secret)
+    token = lab.seal.unseal(source.secret)
     return hmac.new(token.encode(), f"etabli notices for {source.id}".encode(), hashlib.sha256).hexdigest()[
         :40
     ]

@@ -6,21 +6,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 
-from orchestrator.domain.errors import Misconfigured
 from orchestrator.domain.policy import Policy
 from orchestrator.domain.presence import PRESENCE_SECONDS_MAX
 from orchestrator.domain.source import SourceKind
-from orchestrator.ports import BookingSystem, Clock, DurableWork, Files, Seal, Store, Workshop
-
-
-class NoSeal:
-    """Where nobody gave the lab a key, it keeps no secrets."""
-
-    def seal(self, text: str) -> str:
-        raise Misconfigured("This lab has no key to keep secrets with.", code="seal.none")
-
-    def open(self, sealed: str) -> str:
-        raise Misconfigured("This lab has no key to keep secrets with.", code="seal.none")
+from orchestrator.flow.closed import NoOutbound, NoSeal
+from orchestrator.ports import BookingSystem, Clock, DurableWork, Files, Outbound, Seal, Store, Workshop
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +42,7 @@ class Workbench:
     address: str = ""  # where people reach the pages; printed on tickets
     policy: Policy = field(default_factory=Policy)
     time_zone: str = "Europe/Paris"  # of a site that has no calendar yet
+    outbound: Outbound = field(default_factory=NoOutbound)
     seal: Seal = field(default_factory=NoSeal)
     systems: Mapping[SourceKind, BookingSystem] = field(default_factory=dict)
 

@@ -44,15 +44,18 @@ def test_our_token_goes_to_no_other_host(link: str) -> None:
 class Circle:
     """Each page leads back to the first."""
 
+    async def check(self, url: str) -> None:
+        """All is well."""
+
     async def send(
         self,
         method: str,
         url: str,
-        *,
         headers: Mapping[str, str],
         body: bytes = b"",
-        limit_bytes: int,
-        timeout_seconds: float,
+        *,
+        limit_bytes: int = 64 << 10,
+        timeout_seconds: float = 10.0,
     ) -> Answer:
         return Answer(status=200, headers={"link": f"<{url}>; rel=next"}, body=b"[]")
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import aiohttp
 
-from orchestrator.domain.errors import Misconfigured, TooLarge, Unavailable
+from orchestrator.domain.errors import Misconfigured, Unavailable
 from orchestrator.ports import Answer
 
 
@@ -18,15 +18,18 @@ class PlainOutbound:
 
     asked: list[tuple[str, str]] = field(default_factory=list)
 
+    async def check(self, url: str) -> None:
+        """All is well."""
+
     async def send(
         self,
         method: str,
         url: str,
-        *,
         headers: Mapping[str, str],
         body: bytes = b"",
-        limit_bytes: int,
-        timeout_seconds: float,
+        *,
+        limit_bytes: int = 64 << 10,
+        timeout_seconds: float = 10.0,
     ) -> Answer:
         self.asked.append((method, url))
         try:
@@ -41,11 +44,12 @@ class PlainOutbound:
                 async for chunk in answer.content.iter_chunked(65536):
                     content += chunk
                     if len(content) > limit_bytes:
-                        raise TooLarge
+                        break
                 return Answer(
                     status=answer.status,
                     headers={name.lower(): value for name, value in answer.headers.items()},
-                    body=content,
+                    body=content[:limit_bytes],
+                    cut=len(content) > limit_bytes,
                 )
         except (aiohttp.ClientError, TimeoutError) as gone:
             raise Unavailable("Nobody answers.", code="outbound.unreachable") from gone
@@ -57,7 +61,7 @@ class PlainSeal:
     def seal(self, text: str) -> str:
         return f"sealed:{text}"
 
-    def open(self, sealed: str) -> str:
+    def unseal(self, sealed: str) -> str:
         if not sealed.startswith("sealed:"):
             raise Misconfigured("This was not sealed here.")
         return sealed.removeprefix("sealed:")
