@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, fields
 from orchestrator.domain.policy import Policy
 from orchestrator.domain.presence import PRESENCE_SECONDS_MAX
 from orchestrator.domain.source import SourceKind
-from orchestrator.ports import BookingSystem, Clock, DurableWork, Files, Store, Workshop
+from orchestrator.flow.closed import NoOutbound, NoSeal
+from orchestrator.ports import BookingSystem, Clock, DurableWork, Files, Outbound, Seal, Store, Workshop
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +42,8 @@ class Workbench:
     address: str = ""  # where people reach the pages; printed on tickets
     policy: Policy = field(default_factory=Policy)
     time_zone: str = "Europe/Paris"  # of a site that has no calendar yet
+    outbound: Outbound = field(default_factory=NoOutbound)
+    seal: Seal = field(default_factory=NoSeal)
     systems: Mapping[SourceKind, BookingSystem] = field(default_factory=dict)
 
 
