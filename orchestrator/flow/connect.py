@@ -42,6 +42,75 @@ HINTS_PER_MINUTE = 60
 URL_CHARACTERS_MAX = 2000
 SECRET_CHARACTERS_MAX = 1000
 CLASS_KEY = "training:"
+FAULTS: Mapping[str, tuple[str, str, str, str]] = {
+    "source.kind_fixed": (
+        "The kind of a source does not change.",
+        "Le type d’une source ne change pas.",
+        "Add another source instead.",
+        "Ajoutez plutôt une autre source.",
+    ),
+    "source.system_fixed": (
+        "The name of a source does not change.",
+        "Le nom d’une source ne change pas.",
+        "Add another source instead.",
+        "Ajoutez plutôt une autre source.",
+    ),
+    "source.secret_again": (
+        "A token goes only to the address it was given for.",
+        "Une clé ne va qu’à l’adresse pour laquelle elle a été donnée.",
+        "Give the token of the new address.",
+        "Donnez la clé de la nouvelle adresse.",
+    ),
+    "source.name": (
+        "This name is not possible.",
+        "Ce nom n’est pas possible.",
+        "Small letters, digits, dot, dash and underscore; at most 64.",
+        "Minuscules, chiffres, point, tiret et souligné ; 64 au plus.",
+    ),
+    "source.url": (
+        "This is no address that can be asked.",
+        "Cette adresse ne peut pas être interrogée.",
+        "An address that begins with https:// or http://.",
+        "Une adresse qui commence par https:// ou http://.",
+    ),
+    "source.secret": (
+        "The token is missing, or is none.",
+        "La clé manque, ou n’en est pas une.",
+        "This system needs its API token: one line of at most 1000 characters.",
+        "Ce système a besoin de sa clé d’API : une ligne de 1000 caractères au plus.",
+    ),
+    "source.interval": (
+        "This is asked too often or too rarely.",
+        "C’est trop souvent ou trop rarement.",
+        "From 60 to 86400 seconds.",
+        "De 60 à 86400 secondes.",
+    ),
+    "source.charges": (
+        "This system takes no charges.",
+        "Ce système ne prend pas de montants.",
+        "Only Fabman takes charges.",
+        "Seul Fabman prend des montants.",
+    ),
+    "source.machines": (
+        "These are too many machines.",
+        "C’est trop de machines.",
+        "At most 500.",
+        "500 au plus.",
+    ),
+    "source.machine_key": (
+        "The system names no machine so.",
+        "Le système ne nomme pas ainsi une machine.",
+        "A number as the system gives it; `*` for a calendar.",
+        "Un numéro tel que le système le donne ; `*` pour un calendrier.",
+    ),
+    "source.machine": (
+        "There is nothing of that name here.",
+        "Rien ne porte ce nom ici.",
+        "A machine of the site by its id or name, a machine class, or * for the whole site.",
+        "Une machine du site par son identifiant ou son nom, une classe de machines, ou * pour tout le site.",
+    ),
+}
+"""What is wrong and what to do, in English and French."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -250,17 +319,26 @@ async def _hasten(lab: Workbench, unit: Unit, source_id: UUID) -> bool:
 # --- faults -------------------------------------------------------------------------------------
 
 
+def _fault(rule: str, where: str, seen: str = "") -> Fault:
+    en, fr, remedy, remede = FAULTS[rule]
+    return Fault(
+        rule=rule,
+        where=where,
+        seen=seen[:100],
+        remedy=remedy,
+        texts={"en": en, "fr": fr, "remedy_fr": remede},
+    )
+
+
 def _fixed_faults(before: Source, draft: Draft) -> list[Fault]:
     faults = []
     if draft.kind is not before.kind:
-        faults.append(Fault(rule="source.kind_fixed", where="kind", remedy="Add another source instead."))
+        faults.append(_fault("source.kind_fixed", "kind"))
     if draft.system != before.system:
-        faults.append(Fault(rule="source.system_fixed", where="system", remedy="Add another source instead."))
+        faults.append(_fault("source.system_fixed", "system"))
     moved = _origin(draft.url) != _origin(before.url)
     if moved and before.secret and draft.secret is None:
-        faults.append(
-            Fault(rule="source.secret_again", where="secret", remedy="Give the token of the new address.")
-        )
+        faults.append(_fault("source.secret_again", "secret"))
     return faults
 
 
@@ -281,28 +359,18 @@ async def _refuse_faults(unit: Unit, draft: Draft, *, has_secret: bool, more: Se
 def _field_faults(draft: Draft, has_secret: bool) -> list[Fault]:
     faults = []
     if not NAME.fullmatch(draft.system):
-        faults.append(
-            Fault(
-                rule="source.name", where="system", remedy="Small letters, digits, dot and dash; at most 64."
-            )
-        )
+        faults.append(_fault("source.name", "system"))
     if not _is_address(draft.url):
-        faults.append(
-            Fault(rule="source.url", where="url", remedy="An address that begins with https:// or http://.")
-        )
+        faults.append(_fault("source.url", "url"))
     if draft.kind is not SourceKind.ICAL and not has_secret:
-        faults.append(Fault(rule="source.secret", where="secret", remedy="This system needs its API token."))
+        faults.append(_fault("source.secret", "secret"))
     if draft.secret and (len(draft.secret) > SECRET_CHARACTERS_MAX or not draft.secret.isprintable()):
-        faults.append(
-            Fault(rule="source.secret", where="secret", remedy="One line of at most 1000 characters.")
-        )
+        faults.append(_fault("source.secret", "secret"))
     least, most = INTERVAL_SECONDS
     if not least <= draft.interval_seconds <= most:
-        faults.append(
-            Fault(rule="source.interval", where="interval_seconds", remedy="From 60 to 86400 seconds.")
-        )
+        faults.append(_fault("source.interval", "interval_seconds"))
     if draft.charges and draft.kind is not SourceKind.FABMAN:
-        faults.append(Fault(rule="source.charges", where="charges", remedy="Only Fabman takes charges."))
+        faults.append(_fault("source.charges", "charges"))
     return faults
 
 
@@ -324,24 +392,15 @@ def _is_address(url: str) -> bool:
 
 def _machine_faults(draft: Draft, machines: Sequence[Machine]) -> list[Fault]:
     if len(draft.machines) > MACHINES_MAX:
-        return [Fault(rule="source.machines", where="machines", remedy="At most 500.")]
+        return [_fault("source.machines", "machines")]
     faults = []
     for theirs, ours in draft.machines.items():
         where = f"machines.{theirs}"[:100]
         if not KEY.fullmatch(theirs) or (draft.kind is SourceKind.ICAL and theirs != "*"):
-            faults.append(
-                Fault(rule="source.machine_key", where=where, remedy="See docs/booking-systems.md.")
-            )
+            faults.append(_fault("source.machine_key", where))
         place = place_of(ours, draft.site, machines)
         if place is None or (theirs.startswith(CLASS_KEY) and not place[1]):
-            faults.append(
-                Fault(
-                    rule="source.machine",
-                    where=where,
-                    seen=ours[:100],
-                    remedy="A machine of the site by its id or name, a machine class, or * for the whole site.",
-                )
-            )
+            faults.append(_fault("source.machine", where, ours[:100]))
     return faults
 
 

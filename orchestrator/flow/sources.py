@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import unicodedata
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
@@ -39,7 +39,7 @@ from orchestrator.domain.source import (
 )
 from orchestrator.flow.lab import Workbench
 from orchestrator.flow.telling import tell
-from orchestrator.ports import BookingSystem, Unit, WorkKind
+from orchestrator.ports import BookingSystem, DurableWork, Unit, WorkKind
 from orchestrator.ports import Step as WorkStep
 
 POLL = "poll"
@@ -49,16 +49,17 @@ POLL_SECONDS = 120.0
 LOOK_BACK = timedelta(days=3)
 NAME_CHARACTERS_MAX = 200
 
-StartPoll = Callable[[Source, datetime], Awaitable[None]]
 
-
-def poll_work(lab: Workbench, start: StartPoll) -> tuple[WorkKind, WorkKind]:
-    """The look each minute at what falls due, and one poll. `start` begins a poll, in the lane of its source."""
+def poll_work(lab: Workbench, work: Callable[[], DurableWork]) -> tuple[WorkKind, WorkKind]:
+    """The look each minute at what falls due, and one poll, in the lane of its source: never two of one at once.
+    `work` is where both are done, which is only there once its kinds are known."""
 
     async def look(_args: Mapping[str, Json]) -> Json:
-        due = await lab.store.read(lambda unit: unit.sources(due=lab.clock.now()))
+        now = lab.clock.now()
+        due = await lab.store.read(lambda unit: unit.sources(due=now))
         for source in due:
-            await start(source, lab.clock.now())
+            lane = str(source.id)
+            await work().start(POLL, f"poll-{lane}-{now:%Y%m%dT%H%M}", {"source_id": lane}, lane=lane)
         return len(due)
 
     async def ask(args: Mapping[str, Json]) -> Json:
@@ -76,11 +77,6 @@ def poll_work(lab: Workbench, start: StartPoll) -> tuple[WorkKind, WorkKind]:
         WorkKind(name=POLLS, steps=(WorkStep(name="look", run=look),), failed=nothing, queue="notify"),
         WorkKind(name=POLL, steps=(WorkStep(name="ask", run=ask),), failed=failed, queue="notify"),
     )
-
-
-def poll_id(source: Source, now: datetime) -> str:
-    """One a minute and source."""
-    return f"poll-{source.id}-{now.astimezone().strftime('%Y%m%dT%H%M')}"
 
 
 # --- one poll -----------------------------------------------------------------------------------

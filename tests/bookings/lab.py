@@ -87,19 +87,15 @@ async def a_booked_lab(root: Path, url: str = "sqlite+aiosqlite:///:memory:") ->
         seal=seal,
         systems=systems(outbound, seal, time),
     )
-    held: list[Lab] = []
-
-    async def start(source: Source, now: Any) -> None:
-        await held[0].work.start(
-            sources.POLL, sources.poll_id(source, now), {"source_id": str(source.id)}, lane=str(source.id)
-        )
-
-    held.append(Lab.on(bench, InlineWork(sources.poll_work(bench, start))))
+    held: list[InlineWork] = []
+    held.append(InlineWork(sources.poll_work(bench, lambda: held[0])))
     machine = a_machine()
     await store.write(lambda unit: unit.publish_tariff(tariff_a(), time.now()))
     await store.write(lambda unit: unit.put_machine(machine, {}, an_event("machine.added")))
     await store.write(lambda unit: unit.add_member(MANAGER))
     try:
-        yield BookedLab(lab=held[0], store=store, clock=time, outbound=outbound, machine=machine)
+        yield BookedLab(
+            lab=Lab.on(bench, held[0]), store=store, clock=time, outbound=outbound, machine=machine
+        )
     finally:
         await store.close()

@@ -122,9 +122,7 @@ async def add(call: Call, body: SourceBody) -> Answer[ShownSource]:
 
 
 async def change(call: Call, params: SourceParams, body: SourceBody) -> ShownSource:
-    return shown(
-        call.lab, await connect.change(call.lab, member_of(call.request), params.id, body.draft)
-    )
+    return shown(call.lab, await connect.change(call.lab, member_of(call.request), params.id, body.draft))
 
 
 async def remove(call: Call, params: SourceParams) -> None:
@@ -197,9 +195,7 @@ def _found(found: Found) -> ShownFound:
 
 ADMIN = Permission.ADMIN
 ROUTES: tuple[Route, ...] = (
-    Route(
-        method="GET", path=f"{V1}/sources", handler=sources, permission=ADMIN, summary="Booking systems"
-    ),
+    Route(method="GET", path=f"{V1}/sources", handler=sources, permission=ADMIN, summary="Booking systems"),
     Route(
         method="POST",
         path=f"{V1}/sources",
