@@ -152,6 +152,12 @@ FRENCH: Mapping[str, str] = {
     "quote.process": "Ce fichier ne se fabrique pas ainsi.",
     "quote.machine_class": "Le lab n’a pas de machine de cette classe.",
     "laser.check": "Le fichier préparé n’a pas passé notre propre contrôle ; l’équipe est prévenue.",
+    "source.lines": "Une machine par ligne : 12 = Prusa",
+    "source.choice": "Ce choix n’est pas possible.",
+    "source.taken": "Une source porte déjà ce nom.",
+    "source.kind": "Cette installation ne sait pas parler à ce système.",
+    "notices.too_many": "Trop d’annonces ; attendez une minute.",
+    "notices.secret": "Ce n’est pas un secret de chez nous.",
     "internal": "Quelque chose s’est mal passé chez nous ; c’est noté.",
 }
 """Sentence per code; a fault's own text goes before it."""

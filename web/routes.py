@@ -20,6 +20,7 @@ from web.api import (
     people,
     queue,
     reservations,
+    sources,
     sync,
 )
 from web.openapi import served as openapi_document
@@ -219,6 +220,7 @@ API: tuple[Route, ...] = (
     *feeds.ROUTES,
     *reservations.ROUTES,
     *sync.ROUTES,
+    *sources.ROUTES,
     Route(
         method="GET",
         path="/healthz",

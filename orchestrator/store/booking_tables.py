@@ -65,6 +65,7 @@ source = Table(
     at("due_at", null=True),
     words("etag"),
     count("cursor"),
+    flag("charges"),
     Column("failures", Integer(), nullable=False),
     words("note"),
     Column("version", Integer(), nullable=False),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from orchestrator.domain.member import Permission
-from web.pages import desk, entrance, estimates, jobs, machines, quotes
+from web.pages import desk, entrance, estimates, jobs, machines, quotes, sources
 from web.pages import kiosk as tablet
 from web.security import SIGN_IN_PATH
 from web.typed import PUBLIC, SIGNED_IN, PageRoute
@@ -39,5 +39,11 @@ PAGES: tuple[PageRoute, ...] = (
     PageRoute(method="GET", path="/kiosk", handler=tablet.kiosk_page, permission=PUBLIC),
     PageRoute(method="GET", path="/queue", handler=desk.queue, permission=Permission.ALL_JOBS),
     PageRoute(method="GET", path="/estimates", handler=estimates.listing, permission=Permission.OPERATE),
+    PageRoute(method="GET", path="/sources", handler=sources.listing, permission=Permission.ADMIN),
+    PageRoute(method="POST", path="/sources", handler=sources.add, permission=Permission.ADMIN),
+    PageRoute(method="POST", path="/sources/{id}", handler=sources.change, permission=Permission.ADMIN),
+    PageRoute(
+        method="POST", path="/sources/{id}/{action}", handler=sources.action, permission=Permission.ADMIN
+    ),
     PageRoute(method="GET", path="/account", handler=desk.account, permission=Permission.READ),
 )

@@ -19,6 +19,7 @@ from aiohttp import ClientSession, DummyCookieJar, FormData
 from aiohttp.web import TCPSite
 
 from monitoring.metrics import Metrics
+from orchestrator.bookings.registry import systems
 from orchestrator.domain import ledger
 from orchestrator.domain.machine import Machine
 from orchestrator.domain.member import PERMISSIONS, Entitlement, Member, Permission, Role
@@ -33,6 +34,7 @@ from orchestrator.store.sql import SqlStore
 from orchestrator.work.inline import InlineWork
 from tests.builders import a_machine, a_member, an_event
 from tests.fakes.clock import FakeClock
+from tests.fakes.outside import PlainOutbound, PlainSeal
 from tests.flow.workshop import NamedWorkshop
 from web.app import build
 from web.identity import hash_password, make_token
@@ -201,6 +203,7 @@ async def a_desk(
     async with AsyncExitStack() as stack:
         real = await SqlStore.open(url, time)
         stack.push_async_callback(real.close)
+        seal = PlainSeal()
         bench = Workbench(
             site="lab",
             store=store or real,
@@ -208,6 +211,8 @@ async def a_desk(
             workshop=workshop or NamedWorkshop(),
             clock=time,
             limits=limits or Limits(),
+            seal=seal,
+            systems=systems(PlainOutbound(), seal, time),
         )
         lab = Lab.on(bench, InlineWork((analyse_work(bench), prepare_work(bench))))
         await real.write(lambda unit: unit.publish_tariff(tariff_a(), time.now()))

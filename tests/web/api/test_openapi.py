@@ -64,7 +64,13 @@ async def test_the_answers_of_the_main_job_are_as_the_document_says(desk: Desk) 
     asker = await desk.program()
     document = await document_of(desk)
     job = await asker.job()
-    ids = {"jobs": job["id"], "files": job["file_id"], "quotes": job["quote_id"], "machines": str(machine.id)}
+    ids = {
+        "jobs": job["id"],
+        "files": job["file_id"],
+        "quotes": job["quote_id"],
+        "machines": str(machine.id),
+        "sources": str(machine.id),
+    }
     checked = 0
     for row in API:
         kind = row.path.split("/")[3] if row.path.startswith("/api/") else ""

@@ -64,6 +64,7 @@ def upgrade() -> None:
         sa.Column("due_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("etag", sa.Text(), nullable=False),
         sa.Column("cursor", sa.BigInteger(), nullable=False),
+        sa.Column("charges", sa.Boolean(), nullable=False),
         sa.Column("failures", sa.Integer(), nullable=False),
         sa.Column("note", sa.Text(), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
