@@ -38,7 +38,9 @@ from orchestrator.flow.prepare import prepare_work, start_missing
 from orchestrator.flow.starting import NotOurTurn
 from orchestrator.flow.submit import analyse_work
 from orchestrator.flow.tasks import pass_on_cancellation
+from orchestrator.outbound import LOOPBACK, OutboundHttp, networks
 from orchestrator.ports import Accident, Clock, Driver
+from orchestrator.sealed import KEY_NAME, AesSeal
 from orchestrator.settings import Settings, read_settings
 from orchestrator.store.files import DiskFiles
 from orchestrator.store.schema import migrate
@@ -79,6 +81,8 @@ async def parts(settings: Settings, roles: frozenset[str]) -> AsyncIterator[Part
         stack.push_async_callback(store.close)
         workshop = SandboxedWorkshop(settings.slicer or None, data=settings.data)
         stack.push_async_callback(workshop.close)
+        outbound = OutboundHttp(networks(settings.outbound_networks))
+        stack.push_async_callback(outbound.close)
         bench = Workbench(
             site=settings.site,
             store=store,
@@ -89,6 +93,8 @@ async def parts(settings: Settings, roles: frozenset[str]) -> AsyncIterator[Part
             address=settings.address,
             policy=settings.policy,
             time_zone=settings.time_zone,
+            outbound=outbound,
+            seal=AesSeal.from_file(settings.secret_file or settings.data / KEY_NAME),
         )
         work = DbosWork(
             settings.url if settings.on_postgres else settings.data,
@@ -265,7 +271,8 @@ def _told(wrong: EtabliError) -> int:
 def _settings(arguments: argparse.Namespace) -> Settings:
     settings = read_settings(Path("etabli.toml"))
     if arguments.command == "demo":
-        settings = replace(settings, data=Path("var/demo"), port=8080, database_url="")
+        own = ",".join(map(str, LOOPBACK))  # so that one can try webhooks on one's own machine
+        settings = replace(settings, data=Path("var/demo"), port=8080, database_url="", outbound_networks=own)
     given = {name: value for name in ("port", "data", "site") if (value := getattr(arguments, name, None))}
     return replace(settings, **given)
 

@@ -540,6 +540,49 @@ class Accident(Protocol):
     def __call__(self, point: str, /) -> None: ...
 
 
+# --- what leaves the lab, and what is kept from those who read a backup ---------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What a server outside said. A redirect is an answer like any other: it is never followed."""
+
+    status: int
+    headers: Mapping[str, str]  # names in lower case
+    body: bytes
+    cut: bool = False  # there was more than was asked for
+
+
+class Outbound(Protocol):
+    """HTTP to an address that a person typed: a webhook, a calendar, a booking system. It never reaches inward."""
+
+    async def check(self, url: str) -> None:
+        """Raises Rejected (code `outbound.address`, its fault names what was seen) for an address that may not be
+        reached or that is none; Unavailable where its name cannot be looked up now."""
+
+    async def send(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes = b"",
+        *,
+        limit_bytes: int = 64 << 10,
+        timeout_seconds: float = 10.0,
+    ) -> Answer:
+        """Once. The name is looked up again and checked again, and the address so checked is the one connected to.
+        Raises Rejected like `check`, Unavailable (`outbound.unreachable`, `outbound.slow`) where no answer came."""
+
+
+class Seal(Protocol):
+    """Secrets that we must be able to read again, closed for whoever reads the database or a backup of it."""
+
+    def seal(self, plain: str) -> str: ...
+
+    def unseal(self, sealed: str) -> str:
+        """Raises Misconfigured where it cannot be opened: another key, or altered."""
+
+
 # --- durable work -------------------------------------------------------------------------------
 
 

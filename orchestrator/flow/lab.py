@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, fields
 
 from orchestrator.domain.policy import Policy
 from orchestrator.domain.presence import PRESENCE_SECONDS_MAX
-from orchestrator.ports import Clock, DurableWork, Files, Store, Workshop
+from orchestrator.flow.closed import NoOutbound, NoSeal
+from orchestrator.ports import Clock, DurableWork, Files, Outbound, Seal, Store, Workshop
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +40,8 @@ class Workbench:
     address: str = ""  # where people reach the pages; printed on tickets
     policy: Policy = field(default_factory=Policy)
     time_zone: str = "Europe/Paris"  # of a site that has no calendar yet
+    outbound: Outbound = field(default_factory=NoOutbound)
+    seal: Seal = field(default_factory=NoSeal)
 
 
 @dataclass(frozen=True, kw_only=True)
