@@ -213,7 +213,7 @@ def message_id(webhook_id: UUID, seq: int, place: int) -> str:
 
 # --- signing ------------------------------------------------------------------------------------------------------
 
-SECRET_PREFIX = "whsec_"  # noqa: S105  # a prefix, no secret
+SECRET_PREFIX = "whsec_"  # a prefix, no secret
 SECRET_BYTES = 32
 
 

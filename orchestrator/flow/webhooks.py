@@ -68,7 +68,9 @@ async def fan_out(lab: Workbench, webhook_id: UUID) -> int:
         to = events[-1].seq if len(events) == EVENTS_AT_ONCE else max(head, webhook.cursor)
         if to == webhook.cursor:
             return 0
-        made = [one for event in events if event.seq <= to for one in await _messages(unit, webhook, event, now)]
+        made = [
+            one for event in events if event.seq <= to for one in await _messages(unit, webhook, event, now)
+        ]
         return to - webhook.cursor if await unit.fan_out(webhook, to, made) else 0
 
     return await lab.store.write(work)
