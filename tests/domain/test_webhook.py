@@ -167,7 +167,9 @@ def test_a_signature_is_that_of_the_specification() -> None:
 
     made = signed([secret], "msg_2KWPBgLlAfxdpx2AI54pPJ85f4W", 1674087231, body)
 
-    assert made == computed_by_the_book(secret, "msg_2KWPBgLlAfxdpx2AI54pPJ85f4W", "1674087231", body.encode())
+    assert made == computed_by_the_book(
+        secret, "msg_2KWPBgLlAfxdpx2AI54pPJ85f4W", "1674087231", body.encode()
+    )
     assert len(key_of(secret)) >= 24
 
 
