@@ -30,7 +30,11 @@ def name_of(row: Route | PageRoute) -> str:
 
 
 def address(row: Route | PageRoute, id: UUID | str = "") -> str:
-    return row.path.replace("{id}", str(id or uuid4())).replace("{number}", "1")
+    return (
+        row.path.replace("{id}", str(id or uuid4()))
+        .replace("{number}", "1")
+        .replace("{delivery_id}", "msg_1")
+    )
 
 
 def test_nothing_is_open_but_what_is_listed_here() -> None:
