@@ -138,7 +138,7 @@ class Webhooks(UnitBase):
     async def settle_delivery(self, before: Delivery, after: Delivery) -> bool:
         """False where it is no longer as it was read: another try was faster."""
         guard = {"of": before.id, "tried": before.tries, "was": before.state.value}
-        changes = _DELIVERY.changed(before, after)
+        changes = {"tries": after.tries} | _DELIVERY.changed(before, after)  # at least one column
         return (await self._write(_SETTLE, {**guard, **changes})).rowcount == 1
 
     async def pending_deliveries(self, webhook_id: UUID) -> int:

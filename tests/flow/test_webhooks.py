@@ -58,7 +58,7 @@ class Post:
 
     async def settle(self) -> None:
         """Until nothing more is due now."""
-        for _ in range(50):
+        for _ in range(5):
             await turn(self.lab)
 
     async def sent(self, made: subscribe.Made) -> list[Delivery]:
@@ -268,8 +268,8 @@ async def test_what_was_given_up_is_replayed_with_the_same_id_and_bytes(tmp_path
     async with a_post(tmp_path) as post, a_receiver(answer) as receiver:
         made = await post.webhook(receiver)
         await post.happens("job.queued")
-        for _ in range(20):
-            await post.passes(hours=8)
+        for _ in range(80):
+            await post.passes(hours=1)
         (dead,) = await post.sent(made)
         status[0] = 200
         count = await subscribe.replay_dead(post.lab, post.who, made.webhook.id)
@@ -282,6 +282,21 @@ async def test_what_was_given_up_is_replayed_with_the_same_id_and_bytes(tmp_path
     assert (count, alive.state) == (1, DeliveryState.DELIVERED)
     assert [one.status for one in receiver.got] == [500] * 11 + [200, 200]
     assert len({(one.id, one.body) for one in receiver.got}) == 1
+
+
+async def test_a_pending_message_that_is_replayed_is_sent_at_once_however_often_it_was_asked(
+    tmp_path: Path,
+) -> None:
+    async with a_post(tmp_path) as post, a_receiver(always(500)) as receiver:
+        made = await post.webhook(receiver)
+        await post.happens("job.queued")
+        await post.settle()
+        (pending,) = await post.sent(made)
+        for _ in range(3):
+            await subscribe.replay(post.lab, post.who, made.webhook.id, pending.id)
+        await post.settle()
+
+    assert len(receiver.got) == 2
 
 
 async def test_a_new_secret_signs_at_once_and_the_old_one_for_a_day_more(tmp_path: Path) -> None:
