@@ -53,6 +53,7 @@ MENU = (
     MenuItem(path="/machines", text=N_("Machines"), needs=Permission.FLEET),
     MenuItem(path="/queue", text=N_("Queue"), needs=Permission.ALL_JOBS),
     MenuItem(path="/estimates", text=N_("Estimates"), needs=Permission.OPERATE),
+    MenuItem(path="/webhooks", text=N_("Webhooks"), needs=Permission.HOOKS),
     MenuItem(path="/account", text=N_("Account"), needs=Permission.READ),
 )
 

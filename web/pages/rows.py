@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from orchestrator.domain.member import Permission
-from web.pages import desk, entrance, estimates, jobs, machines, quotes
+from web.pages import desk, entrance, estimates, jobs, machines, quotes, webhooks
 from web.pages import kiosk as tablet
 from web.security import SIGN_IN_PATH
 from web.typed import PUBLIC, SIGNED_IN, PageRoute
@@ -39,5 +39,10 @@ PAGES: tuple[PageRoute, ...] = (
     PageRoute(method="GET", path="/kiosk", handler=tablet.kiosk_page, permission=PUBLIC),
     PageRoute(method="GET", path="/queue", handler=desk.queue, permission=Permission.ALL_JOBS),
     PageRoute(method="GET", path="/estimates", handler=estimates.listing, permission=Permission.OPERATE),
+    PageRoute(method="GET", path="/webhooks", handler=webhooks.listing, permission=Permission.HOOKS),
+    PageRoute(method="POST", path="/webhooks", handler=webhooks.make, permission=Permission.HOOKS),
+    PageRoute(
+        method="POST", path="/webhooks/{id}/{action}", handler=webhooks.action, permission=Permission.HOOKS
+    ),
     PageRoute(method="GET", path="/account", handler=desk.account, permission=Permission.READ),
 )
