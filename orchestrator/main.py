@@ -40,6 +40,7 @@ from orchestrator.flow.sources import EVERY_MINUTE, POLLS, poll_work
 from orchestrator.flow.starting import NotOurTurn
 from orchestrator.flow.submit import analyse_work
 from orchestrator.flow.tasks import pass_on_cancellation
+from orchestrator.flow.webhooks import deliver_work, follow
 from orchestrator.outbound import LOOPBACK, OutboundHttp, networks
 from orchestrator.ports import Accident, Clock, Driver
 from orchestrator.sealed import KEY_NAME, AesSeal
@@ -103,7 +104,12 @@ async def parts(settings: Settings, roles: frozenset[str]) -> AsyncIterator[Part
         work = DbosWork(
             settings.url if settings.on_postgres else settings.data,
             executor_id=settings.executor or f"{socket.gethostname()}-{'-'.join(sorted(roles))}",
-            kinds=(analyse_work(bench), prepare_work(bench), *poll_work(bench, lambda: work)),
+            kinds=(
+                analyse_work(bench),
+                prepare_work(bench),
+                *poll_work(bench, lambda: work),
+                deliver_work(bench),
+            ),
             clock=clock,
             executes="worker" in roles,
             poll_seconds=1.0 if roles == ALL_ROLES else 0.5,
@@ -134,6 +140,7 @@ def _tasks(built: Parts, settings: Settings, roles: frozenset[str]) -> list[Coro
     tasks: list[Coroutine[Any, Any, None]] = [built.store.watch(), built.work.watch(), _mend(built)]
     if "worker" in roles:
         tasks.append(built.workshop.warm())
+        tasks.append(follow(built.lab))
     if "web" in roles:
         tasks.append(_web(built, settings))
     if "fleet" in roles:

@@ -158,6 +158,15 @@ FRENCH: Mapping[str, str] = {
     "source.kind": "Cette installation ne sait pas parler à ce système.",
     "notices.too_many": "Trop d’annonces ; attendez une minute.",
     "notices.secret": "Ce n’est pas un secret de chez nous.",
+    "webhook.address": "Aucun message ne peut être envoyé à cette adresse.",
+    "webhook.topics": "Certains évènements demandés ne sont pas publiés.",
+    "webhook.too_many": "Il y a déjà assez de webhooks ; supprimez-en un d’abord.",
+    "webhook.off": "Ce webhook est éteint ; rallumez-le d’abord.",
+    "outbound.address": "Cette adresse ne peut pas être appelée.",
+    "outbound.unknown": "Ce nom d’hôte est inconnu.",
+    "outbound.unreachable": "Le serveur ne répond pas.",
+    "outbound.slow": "Le serveur n’a pas répondu à temps.",
+    "seal.key": "La clé des secrets manque ou n’est pas la bonne ; l’exploitant doit s’en occuper.",
     "internal": "Quelque chose s’est mal passé chez nous ; c’est noté.",
 }
 """Sentence per code; a fault's own text goes before it."""

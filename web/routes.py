@@ -22,6 +22,7 @@ from web.api import (
     reservations,
     sources,
     sync,
+    webhooks,
 )
 from web.openapi import served as openapi_document
 from web.pages.rows import PAGES
@@ -221,6 +222,7 @@ API: tuple[Route, ...] = (
     *reservations.ROUTES,
     *sync.ROUTES,
     *sources.ROUTES,
+    *webhooks.ROUTES,
     Route(
         method="GET",
         path="/healthz",

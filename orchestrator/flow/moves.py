@@ -88,6 +88,8 @@ async def change_machine(
     unit: Unit, machine: Machine, *, topic: str, actor: str, at: datetime, **changes: Any
 ) -> Machine:
     data: dict[str, Json] = {name: _plain(value) for name, value in changes.items() if name != "seen_at"}
+    if "link" in changes:
+        data["link_was"] = machine.link.value
     row = Event(topic=topic, at=at, actor=actor, data=data, machine_id=machine.id)
     return await unit.change_machine(machine, replace(machine, **changes), row)
 

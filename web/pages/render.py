@@ -54,6 +54,7 @@ MENU = (
     MenuItem(path="/queue", text=N_("Queue"), needs=Permission.ALL_JOBS),
     MenuItem(path="/estimates", text=N_("Estimates"), needs=Permission.OPERATE),
     MenuItem(path="/sources", text=N_("Booking systems"), needs=Permission.ADMIN),
+    MenuItem(path="/webhooks", text=N_("Webhooks"), needs=Permission.HOOKS),
     MenuItem(path="/account", text=N_("Account"), needs=Permission.READ),
 )
 

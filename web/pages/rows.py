@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from orchestrator.domain.member import Permission
-from web.pages import desk, entrance, estimates, jobs, machines, quotes, sources
+from web.pages import desk, entrance, estimates, jobs, machines, quotes, sources, webhooks
 from web.pages import kiosk as tablet
 from web.security import SIGN_IN_PATH
 from web.typed import PUBLIC, SIGNED_IN, PageRoute
@@ -44,6 +44,11 @@ PAGES: tuple[PageRoute, ...] = (
     PageRoute(method="POST", path="/sources/{id}", handler=sources.change, permission=Permission.ADMIN),
     PageRoute(
         method="POST", path="/sources/{id}/{action}", handler=sources.action, permission=Permission.ADMIN
+    ),
+    PageRoute(method="GET", path="/webhooks", handler=webhooks.listing, permission=Permission.HOOKS),
+    PageRoute(method="POST", path="/webhooks", handler=webhooks.make, permission=Permission.HOOKS),
+    PageRoute(
+        method="POST", path="/webhooks/{id}/{action}", handler=webhooks.action, permission=Permission.HOOKS
     ),
     PageRoute(method="GET", path="/account", handler=desk.account, permission=Permission.READ),
 )

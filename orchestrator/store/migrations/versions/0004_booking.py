@@ -117,6 +117,9 @@ def upgrade() -> None:
         sa.Column("topics", sa.JSON(none_as_null=True), nullable=False),
         sa.Column("secret", sa.Text(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("hint", sa.Text(), nullable=False),
+        sa.Column("old_secret", sa.Text(), nullable=False),
+        sa.Column("old_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("active", sa.Boolean(), nullable=False),
         sa.Column("cursor", sa.BigInteger(), nullable=False),
         sa.Column("failing_since", sa.DateTime(timezone=True), nullable=True),
@@ -137,6 +140,7 @@ def upgrade() -> None:
         sa.Column("job_id", sa.Uuid(), nullable=True),
         sa.Column("state", sa.String(length=32), nullable=False),
         sa.Column("tries", sa.Integer(), nullable=False),
+        sa.Column("tries_before", sa.Integer(), nullable=False),
         sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("status", sa.Integer(), nullable=True),
         sa.Column("words", sa.Text(), nullable=False),
@@ -145,7 +149,11 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_delivery")),
     )
     with op.batch_alter_table("delivery", schema=None) as batch_op:
-        batch_op.create_index("ix_delivery_state_due_at", ["state", "due_at"], unique=False)
+        batch_op.create_index("ix_delivery_ended_at", ["ended_at"], unique=False)
+        batch_op.create_index("ix_delivery_job_id", ["job_id"], unique=False)
+        batch_op.create_index(
+            "ix_delivery_webhook_id_state_due_at", ["webhook_id", "state", "due_at"], unique=False
+        )
         batch_op.create_index("ix_delivery_webhook_id_seq", ["webhook_id", "seq"], unique=False)
 
     op.create_table(
