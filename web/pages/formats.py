@@ -110,6 +110,9 @@ class Formats:
     def day(self, at: datetime) -> str:
         return str(format_date(at.astimezone(self.zone).date(), "long", locale=self.locale))
 
+    def calendar_day(self, day: date) -> str:
+        return str(format_date(day, "long", locale=self.locale))
+
     def moment(self, at: datetime, now: datetime) -> str:
         """An instant near `now`: the hour alone on the same day, with the day's name within a week, else with
         its date."""

@@ -19,7 +19,8 @@ from orchestrator.flow.release import Judgement
 from orchestrator.flow.views import JobView
 from web.pages.formats import Formats
 from web.pages.i18n import N_
-from web.pages.labels import CAUSES, JUDGEMENTS, Gettext, Tone, interlock_text, is_cut
+from web.pages.labels import CAUSES, JUDGEMENTS, Gettext, Tone, is_cut
+from web.pages.reasons import interlock_text
 
 
 @dataclass(frozen=True, kw_only=True)
