@@ -54,7 +54,8 @@ async def prioritise(
         if priority is not None and not may_operate(who):
             raise Forbidden("Only the lab's staff puts a job before others.")
         _must_wait(job)
-        check_deadline(lab, who, deadline)
+        if deadline != job.deadline:  # one that stands is not asked again: it may have come near meanwhile
+            check_deadline(lab, who, deadline)
         after = replace(job, priority=priority or job.priority, deadline=deadline)
         if after == job:
             return job

@@ -122,6 +122,31 @@ class Formats:
             return self._as("Hm", there)
         return f"{self._as('E' if days < 6 else 'MMMd', there)}, {self._as('Hm', there)}"
 
+    def clock(self, at: datetime) -> str:
+        return self._as("Hm", at.astimezone(self.zone))
+
+    def days_ahead(self, at: datetime, now: datetime) -> int:
+        """0 today, 1 tomorrow, as the site counts days."""
+        return _days(now.astimezone(self.zone).date(), at.astimezone(self.zone).date())
+
+    def near_day(self, at: datetime, now: datetime) -> str:
+        """The day's name within a week, else its date."""
+        there = at.astimezone(self.zone)
+        if 0 <= self.days_ahead(at, now) < 7:
+            return str(format_date(there.date(), "EEEE", locale=self.locale))
+        return self._as("MMMMd", there)
+
+    def weekday(self, number: int) -> str:
+        """0 is Monday."""
+        return str(self.locale.days["stand-alone"]["wide"][number])
+
+    def input_moment(self, at: datetime) -> str:
+        """As a field for a date with time holds it, in the site's time."""
+        return at.astimezone(self.zone).strftime("%Y-%m-%dT%H:%M")
+
+    def decimal(self, value: float, digits: int = 1) -> str:
+        return format_decimal(round(value, digits), locale=self.locale)
+
     def full(self, at: datetime) -> str:
         return f"{self._as('yMMMd', at)}, {self._as('Hm', at)}"
 

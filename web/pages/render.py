@@ -17,7 +17,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from orchestrator.domain.member import PERMISSIONS, Member, Permission
-from web.pages import i18n, labels, reasons, story
+from web.pages import foresight, i18n, labels, queueing, reasons, story
 from web.pages.formats import formats_of
 from web.pages.i18n import N_
 
@@ -105,6 +105,8 @@ class Renderer:
             "locale": locale,
             "fmt": formats_of(locale, self._zone),
             "labels": labels,
+            "foresight": foresight,
+            "queueing": queueing,
             "reasons": reasons,
             "story": story,
             "languages": LANGUAGES,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from orchestrator.domain.member import Permission
-from web.pages import desk, entrance, estimates, jobs, machines, quotes
+from web.pages import desk, entrance, estimates, jobs, machines, quotes, steering
 from web.pages import kiosk as tablet
 from web.security import SIGN_IN_PATH
 from web.typed import PUBLIC, SIGNED_IN, PageRoute
@@ -22,6 +22,15 @@ PAGES: tuple[PageRoute, ...] = (
     PageRoute(method="GET", path="/quotes/{id}/advice", handler=quotes.advice, permission=Permission.READ),
     PageRoute(method="POST", path="/quotes/{id}/accept", handler=quotes.accept, permission=Permission.SUBMIT),
     PageRoute(method="GET", path="/jobs/{id}", handler=jobs.job_page, permission=Permission.READ),
+    PageRoute(
+        method="POST", path="/jobs/{id}/deadline", handler=steering.deadline, permission=Permission.SUBMIT
+    ),
+    PageRoute(
+        method="POST", path="/jobs/{id}/priority", handler=steering.priority, permission=Permission.OPERATE
+    ),
+    PageRoute(
+        method="POST", path="/jobs/{id}/approve", handler=steering.approve, permission=Permission.OPERATE
+    ),
     PageRoute(
         method="POST", path="/jobs/{id}/{action}", handler=jobs.job_action, permission=Permission.SUBMIT
     ),

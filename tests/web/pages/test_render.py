@@ -33,7 +33,7 @@ from web.pages.render import STATIC, WEB, Renderer
 
 RENDERER = Renderer()
 SHEETS = {**PRINT_SHEETS, **CUT_SHEETS}
-VOID = {"meta", "link", "input", "img", "br", "path", "circle", "rect"}
+VOID = {"meta", "link", "input", "img", "br"}
 
 
 class Outline(HTMLParser):
