@@ -169,9 +169,11 @@ FRENCH: Mapping[str, str] = {
     "report.period": "Ce n’est pas une période.",
     "calendar.order": "La fin doit venir après le début, le même jour.",
     "calendar.zone": "Ce fuseau horaire n’existe pas.",
-    "token.limit": "Il y a déjà assez de jetons ; révoquez-en un d’abord.",
-    "token.scopes": "Un jeton ne peut pas permettre plus que son membre.",
-    "token.session": "Un jeton ne fait pas de jetons : connectez-vous.",
+    "token.limit": "Il y a déjà assez de clés ; révoquez-en une d’abord.",
+    "token.scopes": "Choisissez ce que la clé permet : jamais plus que son membre.",
+    "token.name": "Dites à quoi elle sert, en quelques mots.",
+    "token.expires": "Cette date est passée.",
+    "token.session": "Une clé ne crée pas de clés : connectez-vous.",
     "internal": "Quelque chose s’est mal passé chez nous ; c’est noté.",
 }
 """Sentence per code; a fault's own text goes before it."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from orchestrator.domain.member import Permission
 from web import health
-from web.api import files, fleet, jobs, kiosks, learned, people, queue
+from web.api import files, fleet, jobs, kiosks, learned, people, queue, tokens
 from web.openapi import served as openapi_document
 from web.pages.rows import PAGES
 from web.sse import stream
@@ -204,6 +204,7 @@ API: tuple[Route, ...] = (
     _get("/accounts/{id}", people.account, Permission.READ, "My account: `me` or its id"),
     _get("/usage-records", people.usage_records, Permission.FEEDS, "What runs used, append-only, by number"),
     *queue.ROUTES,
+    *tokens.ROUTES,
     Route(
         method="GET",
         path="/healthz",

@@ -87,6 +87,12 @@ def _event(lab: Lab, topic: str, who: Member, job: Job, data: dict[str, Json]) -
 # --- the hours --------------------------------------------------------------------------------------
 
 
+async def sites(lab: Lab) -> list[str]:
+    """This one first, then those of the other machines by name."""
+    machines = await lab.store.read(lambda unit: unit.machines())
+    return [lab.site, *sorted({machine.site for machine in machines} - {lab.site})]
+
+
 async def hours(lab: Lab, site: str) -> SiteCalendar:
     """A site's hours; none set is: always open."""
     known = await lab.store.read(lambda unit: unit.calendar(site))

@@ -114,6 +114,7 @@ class Stage:
             size_mm=(20.0, 20.0, 20.0),
             quantity=quantity,
             quantity_max=100,
+            colours=[],
             problem=None,
         )
 

@@ -103,6 +103,8 @@ REMEDIES: Mapping[str, str] = {
     "override.reason": N_("Write down why: the second person has to know."),
     "override.condition": N_("Choose a sensor of this machine."),
     "quote.quantity": N_("Choose a quantity within the limit."),
+    "calendar.order": N_("Hours past midnight are two openings."),
+    "calendar.zone": N_("Write a name such as Europe/Paris."),
     "deadline.past": N_("Choose an instant that is still to come."),
     "deadline.notice": N_("Give more notice, or ask the staff."),
     "too_large": N_("Simplify the model or split it into several files."),
@@ -117,6 +119,10 @@ FAULTS: Mapping[str, str] = {
     "override.reason": N_("Nothing is said about why the sensor is done without."),
     "override.condition": N_("The machine has no such sensor: %(seen)s."),
     "calendar.order": N_("The end must come after the beginning, on the same day."),
+    "token.name": N_("Say what it is for, in a few words."),
+    "token.scopes": N_("Choose what it may do."),
+    "calendar.time": N_("This is no time of a day: %(seen)s."),
+    "calendar.day": N_("This is no day: %(seen)s."),
     "calendar.zone": N_("There is no such time zone: %(seen)s."),
 }
 
@@ -136,6 +142,8 @@ PROBLEMS: Mapping[str, str] = {
     "changed": N_("It has changed meanwhile. This is its present state."),
     "precondition": N_("It has changed meanwhile. This is its present state."),
     "booked_by_other": N_("Somebody else holds this time already. Choose another."),
+    "token.limit": N_("There are keys enough already; revoke one first."),
+    "token.session": N_("Sign in: a key makes no keys."),
     "too_many_requests": N_("Too many requests. Wait a minute, then try again."),
     "credentials": N_("This address and this password do not go together."),
     "sign_in.throttled": N_("Too many attempts. Wait a quarter of an hour, or ask the lab."),

@@ -17,7 +17,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from orchestrator.domain.member import PERMISSIONS, Member, Permission
-from web.pages import foresight, i18n, labels, queueing, reasons, story
+from web.pages import foresight, i18n, labels, queueing, reasons, story, week
 from web.pages.formats import formats_of
 from web.pages.i18n import N_
 
@@ -109,6 +109,7 @@ class Renderer:
             "queueing": queueing,
             "reasons": reasons,
             "story": story,
+            "week": week,
             "languages": LANGUAGES,
             "static": static_url,
             "translate": self._translations[locale].gettext,

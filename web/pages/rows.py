@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from orchestrator.domain.member import Permission
-from web.pages import desk, entrance, estimates, jobs, machines, quotes, steering
+from web.pages import desk, entrance, estimates, hours, jobs, machines, quotes, steering, tokens
 from web.pages import kiosk as tablet
 from web.security import SIGN_IN_PATH
 from web.typed import PUBLIC, SIGNED_IN, PageRoute
@@ -48,5 +48,13 @@ PAGES: tuple[PageRoute, ...] = (
     PageRoute(method="GET", path="/kiosk", handler=tablet.kiosk_page, permission=PUBLIC),
     PageRoute(method="GET", path="/queue", handler=desk.queue, permission=Permission.ALL_JOBS),
     PageRoute(method="GET", path="/estimates", handler=estimates.listing, permission=Permission.OPERATE),
+    PageRoute(method="GET", path="/hours", handler=hours.listing, permission=Permission.FLEET),
+    PageRoute(method="GET", path="/hours/{site}", handler=hours.form, permission=Permission.ADMIN),
+    PageRoute(method="POST", path="/hours/{site}", handler=hours.save, permission=Permission.ADMIN),
+    PageRoute(method="GET", path="/tokens", handler=tokens.listing, permission=Permission.READ),
+    PageRoute(method="POST", path="/tokens", handler=tokens.make, permission=Permission.READ),
+    PageRoute(
+        method="POST", path="/tokens/{token_id}/revoke", handler=tokens.revoke, permission=Permission.READ
+    ),
     PageRoute(method="GET", path="/account", handler=desk.account, permission=Permission.READ),
 )

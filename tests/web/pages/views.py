@@ -21,7 +21,7 @@ from orchestrator.domain.matching import Refusal, Until
 from orchestrator.domain.member import Member, Role
 from orchestrator.domain.order import Score, Term
 from orchestrator.domain.policy import Policy
-from orchestrator.domain.process import Process, Turn
+from orchestrator.domain.process import Colour, Process, Turn
 from orchestrator.domain.quote import EstimateSource
 from orchestrator.domain.run import RunState
 from orchestrator.domain.tariff import settle, tariff_a
@@ -189,6 +189,7 @@ def _quote_page(locale: str) -> Sheet:
         "size_mm": (20.0, 20.0, 20.0),
         "quantity": 3,
         "quantity_max": 100,
+        "colours": list(Colour),
         "problem": problem_of(InsufficientBalance(), locale),
     }
     return Sheet(template="quote.html", values=values)
