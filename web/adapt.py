@@ -81,7 +81,7 @@ async def _answered(request: web.Request, route: Route, given: Given) -> web.Str
     answer = made if isinstance(made, Answer) else Answer(body=made)
     return web.Response(
         status=answer.status or route.status,
-        body=answer.body.model_dump_json().encode(),
+        body=answer.body.model_dump_json(by_alias=True).encode(),
         content_type=route.media_type,
         charset="utf-8",
         headers=dict(answer.headers),

@@ -143,4 +143,6 @@ def _responses(route: Route, signature: Signature, schemas: dict[str, Any]) -> d
     problem = schemas["named"][(Problem, "serialization")]
     bad = {"description": "A problem.", "content": {"application/problem+json": {"schema": problem}}}
     again = {"200": good | {"description": "It was done before."}} if route.idempotency else {}
+    if route.also is not None:
+        again[str(route.also)] = good | {"description": "It was there before."}
     return {str(route.status): good, **again, "default": bad}

@@ -10,6 +10,19 @@ from __future__ import annotations
 from orchestrator.domain.member import Permission
 from web import health
 from web.api import files, fleet, jobs, kiosks, learned, people, queue, tokens
+from web.api import (
+    availability,
+    feeds,
+    files,
+    fleet,
+    jobs,
+    kiosks,
+    learned,
+    people,
+    queue,
+    reservations,
+    sync,
+)
 from web.openapi import served as openapi_document
 from web.pages.rows import PAGES
 from web.sse import stream
@@ -202,9 +215,12 @@ API: tuple[Route, ...] = (
         "What finished runs taught of each machine and profile, and how well quotes keep",
     ),
     _get("/accounts/{id}", people.account, Permission.READ, "My account: `me` or its id"),
-    _get("/usage-records", people.usage_records, Permission.FEEDS, "What runs used, append-only, by number"),
     *queue.ROUTES,
     *tokens.ROUTES,
+    *availability.ROUTES,
+    *feeds.ROUTES,
+    *reservations.ROUTES,
+    *sync.ROUTES,
     Route(
         method="GET",
         path="/healthz",

@@ -91,9 +91,13 @@ class Route:
     permission: Needs
     summary: str
     status: int = 200
+    also: int | None = None  # another status of success, as 200 where 201 says that it is new
     idempotency: bool = False  # takes an Idempotency-Key
     upload: bool = False  # takes multipart/form-data with the field `file`; the handler reads it
     media_type: str = "application/json"  # of the answer
+    token_in_query: bool = (
+        False  # a calendar's address may carry `?token=`, of a token that only reads machines
+    )
     identify: bool = (
         True  # False: a public row that works without knowing who asks, also when the store is down
     )

@@ -13,6 +13,7 @@ from orchestrator.domain.errors import Conflict
 from orchestrator.domain.event import SYSTEM, Event
 from orchestrator.domain.job import JobEvent, JobState
 from orchestrator.domain.run import Run, RunState, run_token
+from orchestrator.flow.booking import mark_used
 from orchestrator.flow.lab import Lab
 from orchestrator.flow.moves import move_job
 from orchestrator.flow.sight import Situation, next_boundary
@@ -92,6 +93,9 @@ async def claim(lab: Lab, pairing: Pairing) -> bool:
         )
         await move_job(unit, job, JobEvent.CLAIMED, actor=SYSTEM, at=run.claimed_at, reason="")
         await unit.add_run(run, claimed)
+        member, machine = await unit.member(job.member_id), await unit.machine(run.machine_id)
+        if member is not None and machine is not None:
+            await mark_used(unit, member, machine, run.claimed_at)
 
     try:
         await lab.store.write(work)

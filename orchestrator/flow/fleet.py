@@ -12,6 +12,7 @@ from uuid import UUID
 from orchestrator.domain.errors import Misconfigured, Unavailable
 from orchestrator.domain.event import Event, Json
 from orchestrator.domain.machine import Link, Machine
+from orchestrator.flow.booking import release_missed
 from orchestrator.flow.dispatch import dispatch, wakes
 from orchestrator.flow.lab import Lab
 from orchestrator.flow.moves import change_machine
@@ -120,6 +121,7 @@ class Fleet:
         while True:
             self._wake.clear()
             try:
+                await release_missed(self._lab)
                 done = await dispatch(self._lab)
                 self._look_again_at = done.look_again_at
                 await notice(self._lab)

@@ -10,7 +10,7 @@ import types
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
-from datetime import datetime
+from datetime import date, datetime
 from enum import Enum
 from functools import cache
 from typing import Any, Generic, TypeVar
@@ -41,7 +41,7 @@ def to_json(value: object) -> Json:
         return [to_json(item) for item in value]
     if isinstance(value, UUID):
         return str(value)
-    if isinstance(value, datetime):
+    if isinstance(value, date):  # a datetime is one too
         return value.isoformat()
     raise TypeError(f"{type(value).__name__} has no JSON form")
 
@@ -73,6 +73,8 @@ def _of_class(of: Any) -> Convert:
         return _dataclass_reader(typing.cast(type[Any], of))
     if of is datetime:
         return datetime.fromisoformat
+    if of is date:
+        return date.fromisoformat
     if isinstance(of, type) and (issubclass(of, Enum) or of in (UUID, float)):
         return of
     return _as_it_is

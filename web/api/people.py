@@ -13,10 +13,9 @@ from orchestrator.domain.member import Member
 from orchestrator.flow import report
 from web import security
 from web.api import shapes
-from web.api.moments import moment
-from web.api.shapes import ShownAccount, ShownMe, ShownUsageRecord
+from web.api.shapes import ShownAccount, ShownMe
 from web.security import member_of
-from web.typed import Call, Given, Lenient, Shown
+from web.typed import Call, Given, Lenient
 
 
 class SessionBody(Given):
@@ -26,16 +25,6 @@ class SessionBody(Given):
 
 class AccountParams(Lenient):
     id: UUID | Literal["me"]
-
-
-class UsageQuery(Lenient):
-    after: int = Field(default=0, ge=0, lt=1 << 62)
-    limit: int = Field(default=200, ge=1, le=1000)
-
-
-class UsageList(Shown):
-    items: list[ShownUsageRecord]
-    next: str | None
 
 
 def _shown(member: Member) -> ShownMe:
@@ -75,23 +64,3 @@ async def account(call: Call, params: AccountParams) -> ShownAccount:
         raise NotFound("There is no such account.")
     view = await report.account(call.lab, who)
     return shapes.account(who.account_id, view.balance)
-
-
-async def usage_records(call: Call, query: UsageQuery) -> UsageList:
-    rows = await call.lab.store.read(lambda unit: unit.usage_records(query.after, query.limit))
-    items = [
-        ShownUsageRecord(
-            seq=seq,
-            run_id=run.id,
-            job_id=job.id,
-            member_id=job.member_id,
-            machine_id=run.machine_id,
-            outcome=run.state.value,
-            cause=run.cause.value if run.cause else None,
-            ended_at=moment(run.ended_at) if run.ended_at else None,
-            usage=shapes.usage(run.usage),
-        )
-        for seq, run, job in rows
-        if run.usage is not None
-    ]
-    return UsageList(items=items, next=str(items[-1].seq) if len(rows) == query.limit else None)

@@ -16,12 +16,10 @@ from orchestrator.flow import report, steer
 from orchestrator.flow.authorize import SECONDS_MAX, Verdict, authorize
 from web.api import shapes
 from web.api.files import ById
+from web.api.outside import SYSTEM, OutsideName
 from web.api.shapes import ShownExplanation, ShownJob, ShownMoney, ShownRefusal
 from web.security import member_of
 from web.typed import Call, Given, Lenient, Route, Shown
-
-NAME = r"^[A-Za-z0-9._~-]{1,64}$"
-
 
 # --- the order ---------------------------------------------------------------------------------------
 
@@ -96,11 +94,6 @@ async def approve(call: Call, params: ById) -> ShownJob:
 
 
 # --- may this member use this machine then? ----------------------------------------------------------
-
-
-class OutsideName(Given):
-    system: str = Field(pattern=NAME)
-    external_id: str = Field(min_length=1, max_length=200)
 
 
 class AuthorizeBody(Given):
@@ -213,7 +206,7 @@ class ShownCalendar(Shown):
 
 
 class BySite(Lenient):
-    site: str = Field(pattern=NAME)
+    site: str = Field(pattern=SYSTEM)
 
 
 async def hours(call: Call, params: BySite) -> ShownCalendar:

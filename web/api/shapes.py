@@ -570,15 +570,3 @@ def event(value: Event) -> ShownEvent:
         machine_id=value.machine_id,
         data=dict(value.data),
     )
-
-
-class ShownUsageRecord(Shown):
-    seq: int
-    run_id: UUID
-    job_id: UUID
-    member_id: UUID
-    machine_id: UUID
-    outcome: str
-    cause: str | None
-    ended_at: str | None
-    usage: ShownUsage

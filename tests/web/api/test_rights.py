@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from uuid import UUID, uuid4
 
@@ -30,7 +31,9 @@ def name_of(row: Route | PageRoute) -> str:
 
 
 def address(row: Route | PageRoute, id: UUID | str = "") -> str:
-    return row.path.replace("{id}", str(id or uuid4())).replace("{number}", "1")
+    """With something in each place of it."""
+    path = row.path.replace("{id}", str(id or uuid4())).replace("{number}", "1")
+    return re.sub(r"\{\w+\}", "any", path)
 
 
 def test_nothing_is_open_but_what_is_listed_here() -> None:
