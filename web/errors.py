@@ -154,7 +154,7 @@ FRENCH: Mapping[str, str] = {
     "laser.check": "Le fichier préparé n’a pas passé notre propre contrôle ; l’équipe est prévenue.",
     "deadline.past": "Cette échéance est passée.",
     "deadline.notice": "Cette échéance est trop proche ; demandez à l’équipe.",
-    "deadline.form": "Cette date ne se lit pas.",
+    "instant.form": "Cette date ne se lit pas.",
     "not_member": "Cette personne n’est pas membre du lab.",
     "member_inactive": "L’adhésion n’est pas active, ou a pris fin.",
     "booked_by_other": "Quelqu’un d’autre a déjà réservé ce moment.",

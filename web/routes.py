@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from orchestrator.domain.member import Permission
 from web import health
-from web.api import files, fleet, jobs, kiosks, learned, people, queue, tokens
 from web.api import (
     availability,
     feeds,
@@ -22,6 +21,7 @@ from web.api import (
     queue,
     reservations,
     sync,
+    tokens,
 )
 from web.openapi import served as openapi_document
 from web.pages.rows import PAGES

@@ -136,6 +136,9 @@ class Formats:
             return str(format_date(there.date(), "EEEE", locale=self.locale))
         return self._as("MMMMd", there)
 
+    def short_day(self, at: datetime) -> str:
+        return self._as("MEd", at.astimezone(self.zone))
+
     def weekday(self, number: int) -> str:
         """0 is Monday."""
         return str(self.locale.days["stand-alone"]["wide"][number])

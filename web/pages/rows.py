@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from orchestrator.domain.member import Permission
-from web.pages import desk, entrance, estimates, hours, jobs, machines, quotes, steering, tokens
+from web.pages import desk, entrance, estimates, hours, jobs, machines, quotes, reservations, steering, tokens
 from web.pages import kiosk as tablet
 from web.security import SIGN_IN_PATH
 from web.typed import PUBLIC, SIGNED_IN, PageRoute
@@ -51,6 +51,16 @@ PAGES: tuple[PageRoute, ...] = (
     PageRoute(method="GET", path="/hours", handler=hours.listing, permission=Permission.FLEET),
     PageRoute(method="GET", path="/hours/{site}", handler=hours.form, permission=Permission.ADMIN),
     PageRoute(method="POST", path="/hours/{site}", handler=hours.save, permission=Permission.ADMIN),
+    PageRoute(
+        method="GET", path="/reservations", handler=reservations.listing, permission=Permission.OPERATE
+    ),
+    PageRoute(method="POST", path="/reservations", handler=reservations.make, permission=Permission.OPERATE),
+    PageRoute(
+        method="POST",
+        path="/reservations/{id}/cancel",
+        handler=reservations.cancel,
+        permission=Permission.OPERATE,
+    ),
     PageRoute(method="GET", path="/tokens", handler=tokens.listing, permission=Permission.READ),
     PageRoute(method="POST", path="/tokens", handler=tokens.make, permission=Permission.READ),
     PageRoute(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from zoneinfo import ZoneInfo
+from datetime import datetime
 
 from aiohttp import web
 
 from orchestrator.domain.errors import Conflict, Fault, Rejected
 from orchestrator.domain.job import Priority
+from orchestrator.domain.wall import instant_of
 from orchestrator.flow import report, steer
 from web.keys import SETTINGS
 from web.pages.face import form_of, id_in, lab_of, me, see
@@ -30,23 +30,14 @@ async def deadline(request: web.Request) -> web.StreamResponse:
 
 
 def instant(text: str, zone: str) -> datetime:
-    """What a field for a date with time says, in the site's time. Raises Rejected (`deadline.form`)."""
+    """What a field for a date with time says, in the site's time. Raises Rejected (`instant.form`)."""
     try:
-        return datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone)).astimezone(UTC)
+        found = instant_of(datetime.fromisoformat(text).replace(tzinfo=None), zone, 0, "deadline")
     except (ValueError, OverflowError):
-        texts = {
-            "en": "This is no date with a time.",
-            "fr": "Ce n’est pas une date avec une heure.",
-            "remedy_fr": "Choisissez un jour et une heure.",
-        }
-        fault = Fault(
-            rule="deadline.form",
-            where="deadline",
-            seen=text,
-            remedy="Choose a day and a time.",
-            texts=texts,
-        )
-        raise Rejected(texts["en"], code=fault.rule, faults=(fault,)) from None
+        found = Fault(rule="instant.form", where="deadline", seen=text[:40])
+    if isinstance(found, Fault):
+        raise Rejected("This is no instant.", code=found.rule, faults=(found,))
+    return found
 
 
 async def priority(request: web.Request) -> web.StreamResponse:
