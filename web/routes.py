@@ -22,6 +22,7 @@ from web.api import (
     reservations,
     sources,
     sync,
+    tokens,
     webhooks,
 )
 from web.openapi import served as openapi_document
@@ -217,6 +218,7 @@ API: tuple[Route, ...] = (
     ),
     _get("/accounts/{id}", people.account, Permission.READ, "My account: `me` or its id"),
     *queue.ROUTES,
+    *tokens.ROUTES,
     *availability.ROUTES,
     *feeds.ROUTES,
     *reservations.ROUTES,

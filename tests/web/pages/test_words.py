@@ -16,7 +16,7 @@ from orchestrator.domain.run import RunState
 from orchestrator.domain.units import Money
 from tests.builders import NOON, a_machine, a_run
 from tests.web.pages.views import a_job_view, a_machine_view, an_event
-from web.pages import board, labels, story
+from web.pages import board, reasons, story
 from web.pages.formats import formats_of
 from web.pages.i18n import accepted, load, supported
 from web.pages.labels import Tone
@@ -118,7 +118,7 @@ def test_machines_that_need_a_person_come_first() -> None:
 def test_a_refusal_speaks_the_readers_language_down_to_the_machines_words() -> None:
     refusal = Refusal(rule="link", reason="The machine is offline.", until=Until.MACHINE, seen="offline")
 
-    said = labels.refusal_text(refusal, load()["fr"].gettext)
+    said = reasons.refusal_text(refusal, load()["fr"].gettext, FR, NOON)
 
     assert plain(said) == "Elle est injoignable : éteinte ou absente du réseau."
 
@@ -126,7 +126,7 @@ def test_a_refusal_speaks_the_readers_language_down_to_the_machines_words() -> N
 def test_a_refusal_without_words_of_ours_falls_back_to_its_own() -> None:
     refusal = Refusal(rule="new", reason="A new reason.", until=Until.MACHINE)
 
-    assert labels.refusal_text(refusal, str) == "A new reason."
+    assert reasons.refusal_text(refusal, str, EN, NOON) == "A new reason."
 
 
 def test_the_story_tells_what_happened_with_its_figures_and_leaves_out_what_it_has_no_words_for() -> None:
