@@ -12,6 +12,7 @@ from uuid import UUID, uuid4
 
 from drivers.simulated.driver import SimulatedDriver
 from drivers.simulated.world import Settings, SimulatedMachine
+from orchestrator.bookings.registry import systems
 from orchestrator.domain import ledger
 from orchestrator.domain.event import Event, Json
 from orchestrator.domain.file import File
@@ -32,6 +33,7 @@ from orchestrator.work.inline import InlineWork
 from tests.builders import a_machine, a_member, an_event
 from tests.fakes.clock import FakeClock
 from tests.fakes.files import PlainFiles
+from tests.fakes.outside import PlainOutbound, PlainSeal
 from tests.flow.workshop import NamedWorkshop
 
 START_CENTS = 100_000
@@ -184,6 +186,8 @@ async def a_home(
         workshop=workshop or NamedWorkshop(),
         clock=clock,
         limits=limits or Limits(),
+        seal=PlainSeal(),
+        systems=systems(PlainOutbound(), PlainSeal(), clock),
     )
     lab = Lab.on(bench, InlineWork((analyse_work(bench), prepare_work(bench))))
     await store.write(lambda unit: unit.publish_tariff(tariff_a(), clock.now()))
