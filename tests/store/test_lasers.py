@@ -15,8 +15,8 @@ from orchestrator.domain.process import CutKind, CutProcess, Making, Material, P
 from orchestrator.domain.run import RunState
 from orchestrator.domain.usage import Source, Usage
 from orchestrator.ports import Unit
-from orchestrator.store import tables
 from orchestrator.store.codec import from_json, to_json
+from orchestrator.store.columns import metadata
 from orchestrator.store.engines import migration_engine
 from orchestrator.store.schema import alembic_config, migrate
 from orchestrator.store.sql import SqlStore
@@ -106,7 +106,7 @@ async def _copy_what_fits(of_today: str, old: AsyncConnection) -> None:
     engine = migration_engine(of_today)
     try:
         async with engine.connect() as today:
-            for table in tables.metadata.sorted_tables:
+            for table in metadata.sorted_tables:
                 known = await old.run_sync(_column_names, table.name)
                 fits = [column for column in table.c if column.name in known]
                 rows = (await today.execute(select(*fits))).mappings().all() if fits else ()
