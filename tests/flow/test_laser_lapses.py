@@ -165,6 +165,22 @@ async def test_however_often_we_are_away_a_start_must_be_pressed_in_its_time(
         assert run.remote_name not in metal(shop).memory.files
 
 
+async def test_the_time_to_press_begins_with_the_release_however_late_we_read_it(tmp_path: Path) -> None:
+    async with a_shop(tmp_path, PANEL) as shop:
+        run = await shop.run()
+        await shop.home.die()
+        await shop.release()
+        await shop.home.clock.advance(50)
+        await shop.home.open()
+        assert (await _as_it_is(shop, run)).state is RunState.START_SENT
+
+        await shop.home.clock.advance(15)
+
+        ended = await _as_it_is(shop, run)
+        assert (ended.state, ended.cause) == (RunState.CANCELLED, Cause.NEVER_STARTED)
+        assert run.remote_name not in metal(shop).memory.files
+
+
 @pytest.mark.parametrize("how", ["the process", "the link"])
 async def test_a_cut_that_began_and_ended_while_we_were_away_is_no_cut_that_never_was(
     tmp_path: Path, how: str
