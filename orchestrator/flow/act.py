@@ -12,7 +12,6 @@ from enum import StrEnum
 from uuid import UUID
 
 from orchestrator.domain.errors import Conflict, Forbidden, NotFound
-from orchestrator.domain.event import Event
 from orchestrator.domain.job import Job, JobEvent, JobState
 from orchestrator.domain.machine import Bed, Machine, needs_release
 from orchestrator.domain.member import PERMISSIONS, Member, Permission
@@ -21,7 +20,7 @@ from orchestrator.domain.run import Cause, Run, RunEvent, RunState
 from orchestrator.flow.bill import release_all, settle_job
 from orchestrator.flow.finish import end_run
 from orchestrator.flow.lab import Lab
-from orchestrator.flow.moves import actor_of, change_machine, move_job, move_run, set_bed
+from orchestrator.flow.moves import actor_of, change_machine, move_job, move_run, run_event, set_bed
 from orchestrator.flow.submit import prepare_id, start_preparing
 from orchestrator.ports import Ended, Outcome, Unit
 
@@ -74,7 +73,7 @@ async def _ask_cancel(lab: Lab, unit: Unit, who: Member, job: Job) -> Job:
     if job.cancel_requested:
         return job
     run = await _active_run(unit, job)
-    event = _run_event(lab, "run.cancel_requested", who, job, run)
+    event = run_event(lab, "run.cancel_requested", actor_of(who), job, run)
     return await unit.change_job(job, replace(job, cancel_requested=True), event)
 
 
@@ -96,7 +95,7 @@ async def _refuse_remote(lab: Lab, who: Member, job_id: UUID) -> None:
         machine = await unit.machine(run.machine_id)
         if machine is None or not needs_release(machine):
             return False
-        await unit.emit(_run_event(lab, "release.refused", who, job, run))
+        await unit.emit(run_event(lab, "release.refused", actor_of(who), job, run))
         return True
 
     if await lab.store.write(work):
@@ -109,7 +108,7 @@ async def _ask_run(lab: Lab, who: Member, job_id: UUID, topic: str, allowed: fro
         run = await _active_run(unit, job)
         if run.state not in allowed:
             raise Conflict(f"The run is {run.state.value}.", code="state")
-        await unit.emit(_run_event(lab, topic, who, job, run))
+        await unit.emit(run_event(lab, topic, actor_of(who), job, run))
         return job
 
     return await lab.store.write(work)
@@ -120,18 +119,6 @@ async def _active_run(unit: Unit, job: Job) -> Run:
         if run.ended_at is None:
             return run
     raise Conflict("No run of this job is under way.", code="state")
-
-
-def _run_event(lab: Lab, topic: str, who: Member, job: Job, run: Run) -> Event:
-    return Event(
-        topic=topic,
-        at=lab.clock.now(),
-        actor=actor_of(who),
-        member_id=job.member_id,
-        job_id=job.id,
-        run_id=run.id,
-        machine_id=run.machine_id,
-    )
 
 
 async def retry(lab: Lab, who: Member, job_id: UUID) -> Job:
@@ -287,7 +274,7 @@ async def decide_run(lab: Lab, who: Member, run_id: UUID, verdict: Verdict) -> R
         if job is None:
             raise NotFound("The run's job is gone.")
         decided = await _apply(lab, unit, who, run, job, verdict)
-        await unit.emit(_run_event(lab, "run.decided", who, job, run))
+        await unit.emit(run_event(lab, "run.decided", actor_of(who), job, run))
         return decided
 
     return await lab.store.write(work)
