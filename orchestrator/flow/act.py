@@ -12,6 +12,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from orchestrator.domain.errors import Conflict, Forbidden, NotFound
+from orchestrator.domain.event import Event
 from orchestrator.domain.job import Job, JobEvent, JobState
 from orchestrator.domain.machine import Bed, Machine, needs_release
 from orchestrator.domain.member import PERMISSIONS, Member, Permission
@@ -89,17 +90,35 @@ async def resume(lab: Lab, who: Member, job_id: UUID) -> Job:
 
 
 async def _refuse_remote(lab: Lab, who: Member, job_id: UUID) -> None:
+    no = Forbidden("This machine goes on only by a release at the machine.", code="laser.remote_start")
+
     async def work(unit: Unit) -> bool:
         job = await own_job(unit, who, job_id)
         run = await _active_run(unit, job)
         machine = await unit.machine(run.machine_id)
         if machine is None or not needs_release(machine):
             return False
-        await unit.emit(run_event(lab, "release.refused", actor_of(who), job, run))
+        await keep_refused(unit, run_event(lab, "release.refused", actor_of(who), job, run), no)
         return True
 
     if await lab.store.write(work):
-        raise Forbidden("This machine goes on only by a release at the machine.", code="laser.remote_start")
+        raise no
+
+
+REFUSED_A_MINUTE = 5
+"""Refused starts that the log keeps of one machine in a minute; somebody who goes on asking fills no disk."""
+
+
+async def keep_refused(unit: Unit, event: Event, no: Forbidden) -> None:
+    """Keep that somebody tried to start a machine from elsewhere.
+
+    Raises `no` where enough of it is kept. That takes the count of this one back with it, so that of a flood that
+    never ends some are kept in every minute.
+    """
+    key = f"release.refused:{event.machine_id}"
+    if await unit.count_attempt(key, event.at, 60) > REFUSED_A_MINUTE:
+        raise no
+    await unit.emit(event)
 
 
 async def _ask_run(lab: Lab, who: Member, job_id: UUID, topic: str, allowed: frozenset[RunState]) -> Job:

@@ -7,6 +7,7 @@ from elsewhere is refused, and the refusal is kept. No role skips any of it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -28,7 +29,7 @@ from orchestrator.domain.presence import (
     Reading,
 )
 from orchestrator.domain.run import Cause, Run, RunState
-from orchestrator.flow.act import may_operate, need_operator
+from orchestrator.flow.act import keep_refused, may_operate, need_operator
 from orchestrator.flow.attend import facts, standing
 from orchestrator.flow.dispatch import entitled_classes
 from orchestrator.flow.finish import end_run
@@ -143,6 +144,9 @@ async def _machine(unit: Unit, machine_id: UUID) -> Machine:
 
 async def refuse_remote(lab: Lab, who: Member | None, machine_id: UUID, why: str) -> Forbidden:
     """Keep that somebody tried to start a machine from elsewhere; returns what to raise."""
+    no = Forbidden(
+        "A machine like this is released only on the device that stands at it.", code="laser.remote_start"
+    )
     actor = actor_of(who) if who else "anonymous"
     event = Event(
         topic="release.refused",
@@ -155,12 +159,11 @@ async def refuse_remote(lab: Lab, who: Member | None, machine_id: UUID, why: str
 
     async def work(unit: Unit) -> None:
         if await unit.machine(machine_id) is not None:
-            await unit.emit(event)
+            await keep_refused(unit, event, no)
 
-    await lab.store.write(work)
-    return Forbidden(
-        "A machine like this is released only on the device that stands at it.", code="laser.remote_start"
-    )
+    with suppress(Forbidden):  # enough is kept
+        await lab.store.write(work)
+    return no
 
 
 async def release(lab: Lab, kiosk: Kiosk, person: Member, run_id: UUID, checklist: Sequence[str]) -> Presence:
