@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from orchestrator.domain.errors import Conflict, Unavailable
-from orchestrator.domain.event import SYSTEM, Event
+from orchestrator.domain.event import SYSTEM, Json
 from orchestrator.domain.interlocks import Facts, must_hold
 from orchestrator.domain.job import Job
 from orchestrator.domain.machine import Machine
@@ -30,6 +30,7 @@ from orchestrator.domain.run import ENDED, Run, RunState
 from orchestrator.flow.bill import hold_stands
 from orchestrator.flow.dispatch import entitled_classes
 from orchestrator.flow.lab import Lab
+from orchestrator.flow.moves import run_event
 from orchestrator.ports import Control, Driver, Ticket, Unit
 
 WATCH_SECONDS = HEARTBEAT_SECONDS / 2
@@ -167,21 +168,19 @@ class Attendance:
             await self._tell(run, reasons)
 
     async def _tell(self, run: Run, reasons: Sequence[Refusal]) -> None:
-        event = Event(
-            topic="run.held_back",
-            at=self._lab.clock.now(),
-            actor=SYSTEM,
-            data={
-                "rules": [no.rule for no in reasons],
-                "needed": [no.needed or no.seen for no in reasons],
-                "words": " ".join(no.reason for no in reasons),
-            },
-            run_id=run.id,
-            job_id=run.job_id,
-            machine_id=self._machine_id,
-        )
+        data: dict[str, Json] = {
+            "rules": [no.rule for no in reasons],
+            "needed": [no.needed or no.seen for no in reasons],
+            "words": " ".join(no.reason for no in reasons),
+        }
+
+        async def work(unit: Unit) -> None:
+            job = await unit.job(run.job_id)
+            if job is not None:
+                await unit.emit(run_event(self._lab, "run.held_back", SYSTEM, job, run, data))
+
         try:
-            await self._lab.store.write(lambda unit: unit.emit(event))
+            await self._lab.store.write(work)
         except Unavailable:
             return
 

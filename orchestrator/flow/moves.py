@@ -14,11 +14,28 @@ from orchestrator.domain.job import Job, JobEvent
 from orchestrator.domain.machine import Bed, Machine
 from orchestrator.domain.member import Member
 from orchestrator.domain.run import Run, RunEvent
+from orchestrator.flow.lab import Workbench
 from orchestrator.ports import Unit
 
 
 def actor_of(member: Member) -> str:
     return f"member:{member.id}"
+
+
+def run_event(
+    lab: Workbench, topic: str, actor: str, job: Job, run: Run, data: dict[str, Json] | None = None
+) -> Event:
+    """What happened to a run now and moved it nowhere; its job's member may see it."""
+    return Event(
+        topic=topic,
+        at=lab.clock.now(),
+        actor=actor,
+        data=data or {},
+        member_id=job.member_id,
+        job_id=job.id,
+        run_id=run.id,
+        machine_id=run.machine_id,
+    )
 
 
 async def move_job(

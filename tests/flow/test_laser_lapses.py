@@ -14,13 +14,15 @@ from typing import TypeVar
 import pytest
 
 from drivers.simulated.world import Settings, SimulatedMachine, Troubles
-from orchestrator.domain.job import JobState
+from orchestrator.domain.job import Job, JobState
 from orchestrator.domain.machine import Activity, Kind
 from orchestrator.domain.presence import Presence, ReleasePolicy
 from orchestrator.domain.run import Cause, Run, RunState
 from orchestrator.flow import release
 from orchestrator.flow.starting import NotOurTurn
 from orchestrator.ports import Unit
+from tests.builders import an_event
+from tests.flow.home import a_home
 from tests.flow.test_laser import Shop, a_shop
 
 T = TypeVar("T")
@@ -73,6 +75,32 @@ async def test_a_process_that_comes_and_goes_gives_a_staged_run_no_more_time(tmp
             await shop.home.open()
 
         assert (await _as_it_is(shop, run)).state is RunState.CANCELLED
+
+
+async def test_a_job_with_a_long_history_keeps_a_machine_no_longer_than_others(tmp_path: Path) -> None:
+    async with a_home(tmp_path) as home:
+        await home.laser()
+        member = await home.member()
+        await home.train(member)
+        job = await home.cut(member)
+        await home.store.write(lambda unit: _a_long_history(unit, job))
+        await home.open()
+        await home.clock.advance(1)
+        (run,) = await home.store.read(lambda unit: unit.runs_of(job.id))
+        assert run.state is RunState.STAGED
+
+        for _ in range(3):
+            await home.clock.advance(11 * 60)
+            await home.die()
+            await home.open()
+
+        (ended, *_) = await home.store.read(lambda unit: unit.runs_of(job.id))
+        assert (ended.id, ended.state, ended.cause) == (run.id, RunState.CANCELLED, Cause.NEVER_STARTED)
+
+
+async def _a_long_history(unit: Unit, job: Job) -> None:
+    for _ in range(250):
+        await unit.emit(an_event("job.changed", job_id=job.id, member_id=job.member_id))
 
 
 async def test_a_file_that_could_not_be_taken_back_is_tried_again(tmp_path: Path) -> None:
@@ -131,6 +159,22 @@ async def test_however_often_we_are_away_a_start_must_be_pressed_in_its_time(
             await shop.home.clock.advance(70)
             await _goes(shop, how)
             await _comes_back(shop, how)
+
+        ended = await _as_it_is(shop, run)
+        assert (ended.state, ended.cause) == (RunState.CANCELLED, Cause.NEVER_STARTED)
+        assert run.remote_name not in metal(shop).memory.files
+
+
+async def test_the_time_to_press_begins_with_the_release_however_late_we_read_it(tmp_path: Path) -> None:
+    async with a_shop(tmp_path, PANEL) as shop:
+        run = await shop.run()
+        await shop.home.die()
+        await shop.release()
+        await shop.home.clock.advance(50)
+        await shop.home.open()
+        assert (await _as_it_is(shop, run)).state is RunState.START_SENT
+
+        await shop.home.clock.advance(15)
 
         ended = await _as_it_is(shop, run)
         assert (ended.state, ended.cause) == (RunState.CANCELLED, Cause.NEVER_STARTED)
