@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -207,13 +206,11 @@ BOMBS = {
 
 
 @pytest.mark.parametrize("name", BOMBS)
-async def test_trouble_is_refused_by_name_within_a_second(name: str) -> None:
+async def test_trouble_is_refused_by_name(name: str) -> None:
     code, text = BOMBS[name]
-    before = time.monotonic()
     with pytest.raises(Rejected) as refused:
         await read(text.encode(), NOW, NOW + HORIZON, "Europe/Paris")
-    assert refused.value.code == code
-    assert time.monotonic() - before < 2.5  # a second of work; others may be at work too
+    assert refused.value.code == code  # by the child's own limit of CPU time, however busy the machine is
 
 
 async def test_a_thousand_components_deep_costs_no_stack() -> None:
