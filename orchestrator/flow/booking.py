@@ -60,6 +60,7 @@ async def book(
         after = _made(lab, system, external_id, wanted, place, at, present)
         if present is not None and after == present:
             return present, False
+        await _meet_others(unit, after)
         await _meet_runs(unit, lab, after, who, despite_runs=despite_runs)
         if present is None:
             await unit.add_reservation(after, _event("reservation.booked", after, at, who))
@@ -180,6 +181,18 @@ async def _first_free(
         raise _held(taken)
     mine = [m for m in free if present is not None and m.id == present.machine_id]
     return (mine or free)[0]
+
+
+async def _meet_others(unit: Unit, wanted: Reservation) -> None:
+    """Names all that stand in the way; that none slips in between, the store sees to."""
+    machines = [m for m in await unit.machines() if wanted.covers(m)]
+    others = [
+        other
+        for other in await unit.reservations(wanted.starts_at, wanted.ends_at)
+        if other.id != wanted.id and any(other.covers(machine) for machine in machines)
+    ]
+    if others:
+        raise _held(others)
 
 
 def _held(others: Sequence[Reservation]) -> Conflict:
