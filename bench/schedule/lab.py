@@ -1,6 +1,6 @@
-"""The lab of the simulated weeks: its hours, its machines and its people. All of it is ours, a mid-sized French fab lab,
-but for what is named: professionals in working hours, individuals in the evening and on Saturday (booking-api.md, R10);
-printers may print on while the lab is closed, lasers never do (booking-api.md, section 5).
+"""The lab of the simulated weeks: its hours, its machines and its people. All of it is ours, a mid-sized French fab
+lab, but for what is named: professionals in working hours, individuals in the evening and on Saturday (booking-api.md,
+R10); printers may print on while the lab is closed, lasers never do (booking-api.md, section 5).
 """
 
 from __future__ import annotations
@@ -23,9 +23,7 @@ WORKING = frozenset({Public.PROFESSIONAL, Public.INSTITUTIONAL, Public.STUDENT, 
 
 
 def _hours(weekday: int, start: float, end: float, publics: frozenset[Public] = frozenset()) -> Opening:
-    return Opening(
-        weekday=weekday, from_minute=round(start * 60), to_minute=round(end * 60), publics=publics
-    )
+    return Opening(weekday=weekday, from_minute=round(start * 60), to_minute=round(end * 60), publics=publics)
 
 
 CALENDAR = SiteCalendar(
@@ -44,7 +42,7 @@ CALENDAR = SiteCalendar(
 
 class Model(NamedTuple):
     profile: str
-    count: int
+    machines: int
     size_mm: tuple[int, int, int]
     petg: int  # how many of them have PETG loaded
     share: float  # of the printed jobs
@@ -67,13 +65,13 @@ def an_id(rng: Random) -> UUID:
 def fleet(rng: Random) -> tuple[Machine, ...]:
     """Every machine online, idle and clear."""
     printers = (
-        _machine(rng, model, number, Kind.PRINTER) for model in PRINTERS for number in range(model.count)
+        a_machine(rng, model, number, Kind.PRINTER) for model in PRINTERS for number in range(model.machines)
     )
-    lasers = (_machine(rng, LASERS, number, Kind.LASER) for number in range(LASERS.count))
+    lasers = (a_machine(rng, LASERS, number, Kind.LASER) for number in range(LASERS.machines))
     return (*printers, *lasers)
 
 
-def _machine(rng: Random, model: Model, number: int, kind: Kind) -> Machine:
+def a_machine(rng: Random, model: Model, number: int, kind: Kind) -> Machine:
     printer = kind is Kind.PRINTER
     petg = printer and number < model.petg
     return Machine(
@@ -125,10 +123,10 @@ def people(rng: Random) -> People:
     ]
     school = Organisation(id=an_id(rng), name="school", shares=STUDENTS)
     belongs = [organisations[n].id for n, size in enumerate(COMPANIES) for _ in range(size)]
-    members = [_member(rng, rng.choices(list(PUBLICS), list(PUBLICS.values()))[0]) for _ in range(MEMBERS)]
+    members = [a_member(rng, rng.choices(list(PUBLICS), list(PUBLICS.values()))[0]) for _ in range(MEMBERS)]
     for place, organisation_id in zip(rng.sample(range(MEMBERS), len(belongs)), belongs, strict=True):
-        members[place] = _member(rng, Public.PROFESSIONAL, organisation_id)
-    students = tuple(_member(rng, Public.STUDENT, school.id) for _ in range(STUDENTS))
+        members[place] = a_member(rng, Public.PROFESSIONAL, organisation_id)
+    students = tuple(a_member(rng, Public.STUDENT, school.id) for _ in range(STUDENTS))
     everybody: Sequence[Member] = (*members, *students)
     return People(
         members=tuple(members),
@@ -142,7 +140,7 @@ def people(rng: Random) -> People:
     )
 
 
-def _member(rng: Random, public: Public, organisation_id: UUID | None = None) -> Member:
+def a_member(rng: Random, public: Public, organisation_id: UUID | None = None) -> Member:
     member_id = an_id(rng)
     return Member(
         id=member_id,

@@ -4,6 +4,9 @@
   "Theory and practice in parallel job scheduling", 1997; they bound at 10 s, prints are longer).
 - fairness: Jain's index over members of their mean bounded slowdown, (sum x)^2 / (n sum x^2): 1 where all fare alike
   (Jain, Chiu and Hawe, DEC-TR-301, 1984).
+- service: Jain's index over members of service / demand, the time their jobs were worked on as a part of the time they
+  were there, waiting included: the index as its authors define it for unequal demands, of a good that is handed out.
+  The index of a cost, as above, calls it fair where all wait long, and unfair where all but a few wait not at all.
 - a forecast held where what it is about came no later than its p90.
 """
 
@@ -31,6 +34,7 @@ class Figures:
     light_wait_hours: float  # mean, of members with one or two jobs
     slowdown: float
     fairness: float
+    service: float
     missed: int
     bookings: int
     crossed_maintenance: int
@@ -53,6 +57,7 @@ def figures(out: Outcome) -> Figures:
         light_wait_hours=fmean(_light(lives)) / HOUR,
         slowdown=fmean(slowdown(life) for life in lives),
         fairness=jain([fmean(row) for row in _by_member(lives).values()]),
+        service=jain(list(_service(lives).values())),
         missed=len(out.missed),
         bookings=len(out.missed) + out.met + out.down,
         crossed_maintenance=out.crossed_maintenance,
@@ -89,6 +94,15 @@ def _by_member(lives: Sequence[Life]) -> Mapping[UUID, list[float]]:
     for life in lives:
         found[life.candidate.member.id].append(slowdown(life))
     return found
+
+
+def _service(lives: Sequence[Life]) -> Mapping[UUID, float]:
+    worked: defaultdict[UUID, float] = defaultdict(float)
+    there: defaultdict[UUID, float] = defaultdict(float)
+    for life in lives:
+        worked[life.candidate.member.id] += life.candidate.takes.p50
+        there[life.candidate.member.id] += life.candidate.takes.p50 + wait_seconds(life)
+    return {member_id: seconds / there[member_id] for member_id, seconds in worked.items()}
 
 
 def _light(lives: Sequence[Life]) -> list[float]:

@@ -10,9 +10,16 @@ from dataclasses import dataclass, replace
 from uuid import UUID
 
 from orchestrator.domain.choosing import Pairing, choose
-from orchestrator.domain.matching import Candidate, Moment, Station, machine_refusals, suits
-from orchestrator.domain.matching import PERSON_FITS, TIME_FITS
 from orchestrator.domain.machine import holds
+from orchestrator.domain.matching import (
+    PERSON_FITS,
+    TIME_FITS,
+    Candidate,
+    Moment,
+    Station,
+    machine_refusals,
+    suits,
+)
 from orchestrator.domain.member import Member, Organisation
 from orchestrator.domain.order import Standing, fair_shares, loaded, ranked
 
@@ -38,7 +45,7 @@ def order_of(view: View) -> list[Candidate]:
     about = {c.member.id for c in view.queue} | set(view.used)
     shares = fair_shares([view.members[one] for one in about], view.organisations, view.used)
     mounted = loaded((c.needs for c in view.queue), [s.machine for s in view.stations])
-    standing = Standing(shares=shares, loaded=mounted)
+    standing = Standing(shares=shares, loaded=mounted, calendar=view.stations[0].calendar)
     return ranked(view.queue, standing, view.moment.policy, view.moment.now)
 
 

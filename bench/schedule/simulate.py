@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from heapq import heappop, heappush
+from functools import partial
 from itertools import count
 from uuid import UUID, uuid5
 
@@ -126,17 +127,17 @@ class _Lab:
     def _plan(self) -> None:
         for candidate in self.weeks.asks:
             assert candidate.job.queued_at is not None
-            self._at(candidate.job.queued_at, lambda c=candidate: self._arrives(c))
+            self._at(candidate.job.queued_at, partial(self._arrives, candidate))
         for window in self.weeks.reservations:
-            self._at(max(window.created_at, self.now), lambda w=window: self._booked(w))
-            self._at(window.starts_at, lambda w=window: self._begins(w))
-            self._at(window.ends_at, lambda w=window: self._dropped(w))
+            self._at(max(window.created_at, self.now), partial(self._booked, window))
+            self._at(window.starts_at, partial(self._begins, window))
+            self._at(window.ends_at, partial(self._dropped, window))
             came = self.weeks.nature.comes_at.get(window.id)
             if came is not None:
-                self._at(came, lambda w=window: self._holder_comes(w))
+                self._at(came, partial(self._holder_comes, window))
             elif window.purpose is Purpose.BOOKING:
                 no_show = timedelta(minutes=self.policy.no_show_minutes)
-                self._at(window.starts_at + no_show, lambda w=window: self._dropped(w))
+                self._at(window.starts_at + no_show, partial(self._dropped, window))
         self._at(self.now, self._opens)
 
     def run(self) -> Outcome:
@@ -166,9 +167,7 @@ class _Lab:
             lanes = [self._lane(p) for p in self.places.values()]
             found = forecast(order_of(view), lanes, view.moment, self.trust).get(c.job.id)
             if found is not None:
-                life.told = Told(
-                    at=self.now, forecast=found, stretch_permille=self.trust.stretch_permille
-                )
+                life.told = Told(at=self.now, forecast=found, stretch_permille=self.trust.stretch_permille)
 
     def _opens(self) -> None:
         """A new hour may begin for somebody: every quarter of an hour while the staff are there, else when they are."""
@@ -270,9 +269,7 @@ class _Lab:
         place.candidate, place.started_at = c, self.now
         place.run_id = uuid5(c.job.id, str(c.job.failed_runs))
         place.changed(bed=Bed.OCCUPIED, activity=Activity.PRINTING)
-        self._at(
-            self.now + timedelta(seconds=min(seconds, place.left_seconds)), lambda: self._ends(place)
-        )
+        self._at(self.now + timedelta(seconds=min(seconds, place.left_seconds)), lambda: self._ends(place))
         self._charge(c.member.id, c.takes.p50)
         life = self.out.lives[c.job.id]
         life.tries += 1
@@ -323,7 +320,9 @@ class _Lab:
     def _lane(self, place: _Place) -> Lane:
         if place.candidate is None or place.started_at is None:
             return Lane(station=self._station(place))
-        return Lane(station=self._station(place), free_in=_left(place.candidate.takes, self.now - place.started_at))
+        return Lane(
+            station=self._station(place), free_in=_left(place.candidate.takes, self.now - place.started_at)
+        )
 
     def _place(self, window: Reservation) -> _Place:
         assert window.machine_id is not None

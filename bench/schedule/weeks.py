@@ -1,12 +1,12 @@
 """Weeks of a fab lab from a seed: who asks for what and when, who has booked, and what nobody can know beforehand.
 
 Where the figures come from:
-- Members' jobs a week, their hours and lengths: ours. Print jobs have a long tail (log-normal, 20 min to 30 h, in the
-  middle 2 h); more of them come in the afternoon, in the evening and on Saturday, few at lunch, some at night from home.
-  A busy member brings several at once.
+- Members' jobs a week, their hours and lengths: ours, a lab that is as busy as it can be. Print jobs have a long tail
+  (log-normal, 20 min to 30 h, in the middle 2 h); more of them come in the afternoon, in the evening and on Saturday,
+  few at lunch, some at night from home. A busy member brings several at once.
 - What a run takes beside what was told: slicing-estimation.md. A calibrated machine is within 3.8 % (median) and 8.4 %
-  (p90) of its slicer's word (section 4.3), a log-normal of sigma 0.055; one job in ten has supports or thin walls, where
-  it is 7 and 22 % (section 7): sigma 0.13. The told p90 is that of the same law: calibrated.
+  (p90) of its slicer's word (section 4.3), a log-normal of sigma 0.055; one job in ten has supports: 7 and 22 %
+  (section 8), sigma 0.13. The told p90 is that of the same law: calibrated.
 - A class of 20 with one deadline, the rush before it: the brief of a school's workshop, ours.
 - A booking is never killed, foreign p90 keeps clear of it, a no-show releases it: booking-api.md, section 5. How many
   there are, that one in eight does not come, that they are made two to six days ahead: ours.
@@ -52,7 +52,7 @@ BY_HOUR = (
     *(2.0, 3.0, 7.0, 8.0, 8.0, 8.0, 8.0, 6.0, 5.0, 4.0, 3.0, 2.0),
 )
 BY_WEEKDAY = (0.8, 1.0, 1.2, 1.1, 1.0, 1.3, 0.4)
-PRINT_BATCHES_A_WEEK, LASER_JOBS_A_WEEK = 180, 90
+PRINT_BATCHES_A_WEEK, LASER_JOBS_A_WEEK = 300, 130
 BATCH_MORE = 0.36  # that one more job comes with the last one
 PRINT_MEDIAN_S, PRINT_SIGMA = 2 * 3600, 1.15
 LASER_MEDIAN_S, LASER_SIGMA = 20 * 60, 0.6
@@ -71,7 +71,9 @@ class Nature:
 
     takes_seconds: Mapping[UUID, float]  # by job
     comes_at: Mapping[UUID, datetime]  # by booking; one whose holder never comes is absent
-    breaks_after_seconds: Mapping[UUID, tuple[float, ...]]  # by machine: of work, from one failure to the next
+    breaks_after_seconds: Mapping[
+        UUID, tuple[float, ...]
+    ]  # by machine: of work, from one failure to the next
     repair_seconds: Mapping[UUID, tuple[float, ...]]  # by machine: of the staff's hours
     clearing_seconds: Mapping[UUID, float]  # by job: how long its bed waits, of the staff's hours
 
@@ -91,7 +93,7 @@ class Weeks:
 
 def weeks(seed: int, count: int = 1, load: float = 1.0) -> Weeks:
     """The same for the same seed. `load` scales how many jobs members bring."""
-    rng = Random(seed)  # noqa: S311 - weather, not secrets
+    rng = Random(seed)
     machines, folk = fleet(rng), people(rng)
     starts_at = _instant(FIRST_DAY, 0)
     ends_at = _instant(FIRST_DAY + timedelta(weeks=count), 0)
@@ -160,29 +162,41 @@ class _Maker:
         rng = self.rng
         sigma = UNSURE if rng.random() < UNSURE_SHARE else SURE
         told = Spread(p50=round(seconds), p90=round(seconds * exp(Z90 * sigma)))
-        job_id, laser = an_id(rng), model is LASERS
+        job_id = an_id(rng)
         self.takes_seconds[job_id] = told.p50 * exp(rng.gauss(0, sigma))
-        process: Making = CutProcess() if laser else Process(material=material)
-        job = Job(
-            id=job_id,
-            member_id=member.id,
-            account_id=member.account_id,
-            quote_id=an_id(rng),
-            file_id=an_id(rng),
-            process=process,
-            quantity=1,
-            machine_class=None,
-            state=JobState.QUEUED,
-            version=1,
-            created_at=queued_at,
-            queued_at=queued_at,
-            artifact=_artifact(rng, model, told, material),
-            priority=priority,
-            deadline=deadline,
-        )
-        return Candidate(
-            job=job, member=member, entitlements=self.folk.entitlements[member.id], takes=told
-        )
+        job = a_job(rng, member, queued_at, told, model, material, priority, deadline, job_id)
+        return Candidate(job=job, member=member, entitlements=self.folk.entitlements[member.id], takes=told)
+
+
+def a_job(
+    rng: Random,
+    member: Member,
+    queued_at: datetime,
+    told: Spread,
+    model: Model,
+    material: Material = Material.PLA,
+    priority: Priority = Priority.STANDARD,
+    deadline: datetime | None = None,
+    job_id: UUID | None = None,
+) -> Job:
+    process: Making = CutProcess() if model is LASERS else Process(material=material)
+    return Job(
+        id=job_id or an_id(rng),
+        member_id=member.id,
+        account_id=member.account_id,
+        quote_id=an_id(rng),
+        file_id=an_id(rng),
+        process=process,
+        quantity=1,
+        machine_class=None,
+        state=JobState.QUEUED,
+        version=1,
+        created_at=queued_at,
+        queued_at=queued_at,
+        artifact=_artifact(rng, model, told, material),
+        priority=priority,
+        deadline=deadline,
+    )
 
 
 def _artifact(rng: Random, model: Model, told: Spread, material: Material) -> Artifact:
@@ -218,7 +232,7 @@ def _members_jobs(make: _Maker, count: int, load: float) -> Iterator[Candidate]:
     for at in _moments(rng, PRINT_BATCHES_A_WEEK * load, count):
         member = rng.choices(folk.members, folk.weights)[0]
         model = rng.choices(PRINTERS, [m.share for m in PRINTERS])[0]
-        material = Material.PETG if rng.random() < model.petg / model.count * 0.8 else Material.PLA
+        material = Material.PETG if rng.random() < model.petg / model.machines * 0.8 else Material.PLA
         more = True
         while more:
             seconds = _length(rng, PRINT_MEDIAN_S, PRINT_SIGMA, PRINT_RANGE_S)
@@ -258,9 +272,7 @@ def _classes(make: _Maker, count: int) -> Iterator[Candidate]:
 # --- bookings -----------------------------------------------------------------------------------------
 
 
-def _reservations(
-    rng: Random, machines: tuple[Machine, ...], folk: People, count: int
-) -> list[Reservation]:
+def _reservations(rng: Random, machines: tuple[Machine, ...], folk: People, count: int) -> list[Reservation]:
     """No two of them live on one machine; the first wins, as in the product."""
     printers = [m for m in machines if m.kind is Kind.PRINTER]
     lasers = [m for m in machines if m.kind is Kind.LASER]
