@@ -17,7 +17,12 @@ from orchestrator.domain.calendar import next_open, open_until
 from orchestrator.domain.reservation import Purpose
 
 SEED = 1
-COLOURS: Mapping[str, str] = {"ours": "#0b6e4f", "fcfs": "#b3541e", "fcfs, blind": "#8a8a8a", "sjf": "#3b5bdb"}
+COLOURS: Mapping[str, str] = {
+    "ours": "#0b6e4f",
+    "fcfs": "#b3541e",
+    "fcfs, blind": "#8a8a8a",
+    "sjf": "#3b5bdb",
+}
 WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 760, 340, 60, 44, 34
 INK, PALE = "#222", "#ddd"
 
@@ -85,7 +90,9 @@ def waits(outs: Mapping[str, Outcome]) -> str:
         steps = [at(hours, (place + 1) / len(found)) for place, hours in enumerate(found)]
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in steps)
         dash = ' stroke-dasharray="5 3"' if "blind" in name else ""
-        parts.append(f'<polyline points="{path}" fill="none" stroke="{COLOURS[name]}" stroke-width="2"{dash}/>')
+        parts.append(
+            f'<polyline points="{path}" fill="none" stroke="{COLOURS[name]}" stroke-width="2"{dash}/>'
+        )
         y = TOP + high - 20 * (len(outs) - number)
         parts += [
             _line(LEFT + wide - 130, y, LEFT + wide - 105, y, COLOURS[name]),

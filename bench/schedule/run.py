@@ -56,7 +56,9 @@ async def run(arguments: Sequence[str]) -> list[Row]:
     parser.add_argument("--no-cost", action="store_true", help="leave out what a decision costs")
     parser.add_argument("--pictures", action="store_true", help="draw those of docs/scheduling.md again")
     given = parser.parse_args(arguments)
-    jobs = [(name, seed, given.weeks, given.load) for name, seed in product(POLICIES, range(1, given.seeds + 1))]
+    jobs = [
+        (name, seed, given.weeks, given.load) for name, seed in product(POLICIES, range(1, given.seeds + 1))
+    ]
     with ProcessPoolExecutor() as pool:
         found = list(pool.map(_figures, jobs))
     by_policy: dict[str, list[Figures]] = {name: [] for name in POLICIES}

@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from heapq import heappop, heappush
 from functools import partial
+from heapq import heappop, heappush
 from itertools import count
 from uuid import UUID, uuid5
 
