@@ -127,8 +127,8 @@ def machines(out: Outcome) -> str:
         parts += [_box(x, y - 10, 14, 12, FILLS[fill]), _text(x + 20, y, label)]
     parts += [
         _box(LEFT + 420, y - 10, 14, 12, "none", extra='stroke="#3b5bdb" stroke-width="2"'),
-        _text(LEFT + 440, y, "booking (dashed: nobody came; orange: maintenance)"),
-        _text(LEFT, y + 18, "grey behind: the staff are there"),
+        _text(LEFT + 440, y, "booking; dashed: nobody came"),
+        _text(LEFT, y + 18, "framed orange: maintenance; grey behind: the staff are there"),
     ]
     return _svg("A week of the machines with most bookings", parts, height)
 
