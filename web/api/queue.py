@@ -37,6 +37,8 @@ class ShownWeights(Shown):
     share: int
     deadline: int
     material: int
+    short: int
+    turn: int
 
 
 class ShownQueue(Shown):
@@ -70,6 +72,8 @@ async def queue(call: Call, query: QueueQuery) -> ShownQueue:
             share=policy.share,
             deadline=policy.deadline,
             material=policy.material,
+            short=policy.short,
+            turn=policy.turn,
         ),
     )
 
