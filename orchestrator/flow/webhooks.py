@@ -109,8 +109,6 @@ def machine_data(machine: Machine) -> dict[str, Json]:
         "name": machine.name,
         "site": machine.site,
         "class": machine.machine_class,
-        "link": machine.link.value,
-        "bed": machine.bed.value,
     }
 
 
