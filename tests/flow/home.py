@@ -26,7 +26,9 @@ from orchestrator.flow.fleet import Fleet
 from orchestrator.flow.lab import Lab, Limits, Workbench
 from orchestrator.flow.prepare import prepare_work
 from orchestrator.flow.submit import accept, analyse_work, quote, upload
+from orchestrator.outbound import LOOPBACK, OutboundHttp
 from orchestrator.ports import Accident, Driver, Unit, Workshop
+from orchestrator.sealed import KEY_BYTES, AesSeal
 from orchestrator.store.sql import SqlStore
 from orchestrator.work.inline import InlineWork
 from tests.builders import a_machine, a_member, an_event
@@ -175,7 +177,7 @@ async def a_home(
     tmp_path: Path, limits: Limits | None = None, workshop: Workshop | None = None
 ) -> AsyncIterator[Home]:
     """An empty lab with a tariff and a technician; its database is in memory."""
-    clock = FakeClock()
+    clock, outbound = FakeClock(), OutboundHttp(LOOPBACK)
     store = await SqlStore.open("sqlite+aiosqlite:///:memory:", clock)
     bench = Workbench(
         site="lab",
@@ -184,6 +186,8 @@ async def a_home(
         workshop=workshop or NamedWorkshop(),
         clock=clock,
         limits=limits or Limits(),
+        outbound=outbound,
+        seal=AesSeal(b"k" * KEY_BYTES),
     )
     lab = Lab.on(bench, InlineWork((analyse_work(bench), prepare_work(bench))))
     await store.write(lambda unit: unit.publish_tariff(tariff_a(), clock.now()))
@@ -193,4 +197,5 @@ async def a_home(
         yield home
     finally:
         await home.die()
+        await outbound.close()
         await store.close()
