@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -41,6 +41,7 @@ DELIVER = "deliver"
 EVENTS_AT_ONCE = 200
 LOOK_SECONDS = 1.0  # so often it is asked what has fallen due, while something is pending
 IDLE_SECONDS = 30.0
+PACE_SECONDS = 0.2  # what happens at once is dealt with at once
 PURGE_SECONDS = 6 * 3600
 KEPT_FOR = timedelta(days=30)
 ANSWER_BYTES = 64 << 10
@@ -68,8 +69,9 @@ async def fan_out(lab: Workbench, webhook_id: UUID) -> int:
         to = events[-1].seq if len(events) == EVENTS_AT_ONCE else max(head, webhook.cursor)
         if to == webhook.cursor:
             return 0
+        known = _Known(unit)
         made = [
-            one for event in events if event.seq <= to for one in await _messages(unit, webhook, event, now)
+            one for event in events if event.seq <= to for one in await _messages(known, webhook, event, now)
         ]
         return to - webhook.cursor if await unit.fan_out(webhook, to, made) else 0
 
@@ -81,13 +83,35 @@ def _sees(owner: Member) -> UUID | None:
     return None if PERMISSIONS[owner.role] & SEES_ALL else owner.id
 
 
-async def _messages(unit: Unit, webhook: Webhook, event: Event, now: datetime) -> list[Delivery]:
+class _Known:
+    """What messages say beside their event, read once for many of them."""
+
+    def __init__(self, unit: Unit) -> None:
+        self._unit = unit
+        self._machines: dict[UUID, Machine | None] = {}
+        self._outside: dict[UUID, Sequence[tuple[str, str]]] = {}
+
+    async def data(self, event: Event) -> dict[str, Json]:
+        machine = await self._machine(event.machine_id) if event.machine_id else None
+        outside = await self._names(event.member_id) if event.member_id else ()
+        return data_of(event, machine_data(machine) if machine else None, outside)
+
+    async def _machine(self, machine_id: UUID) -> Machine | None:
+        if machine_id not in self._machines:
+            self._machines[machine_id] = await self._unit.machine(machine_id)
+        return self._machines[machine_id]
+
+    async def _names(self, member_id: UUID) -> Sequence[tuple[str, str]]:
+        if member_id not in self._outside:
+            self._outside[member_id] = await self._unit.externals("member", member_id)
+        return self._outside[member_id]
+
+
+async def _messages(known: _Known, webhook: Webhook, event: Event, now: datetime) -> list[Delivery]:
     named = [(place, type_) for place, type_ in enumerate(types_of(event)) if webhook.wants(type_)]
     if not named:
         return []
-    machine = await unit.machine(event.machine_id) if event.machine_id else None
-    outside = await unit.externals("member", event.member_id) if event.member_id else ()
-    data = data_of(event, machine_data(machine) if machine else None, outside)
+    data = await known.data(event)
     return [
         Delivery(
             id=message_id(webhook.id, event.seq, place),
@@ -109,8 +133,6 @@ def machine_data(machine: Machine) -> dict[str, Json]:
         "name": machine.name,
         "site": machine.site,
         "class": machine.machine_class,
-        "link": machine.link.value,
-        "bed": machine.bed.value,
     }
 
 
@@ -232,18 +254,26 @@ async def follow(lab: Lab) -> None:
             reachable = False
             await lab.clock.sleep(LOOK_SECONDS)
         await _woken(lab, seen, waits)
+        await lab.clock.sleep(PACE_SECONDS)
 
 
 async def turn(lab: Lab) -> int:
     """Once around: make all that can be made, start all that is due. Returns how many messages are pending."""
+    webhooks, head = await lab.store.read(_present)
     pending = 0
-    for webhook in await lab.store.read(lambda unit: unit.webhooks()):
+    for webhook in webhooks:
         if not webhook.active:
             continue
-        while await fan_out(lab, webhook.id):
-            pass
+        cursor, moved = webhook.cursor, 1
+        while cursor < head and moved:
+            moved = await fan_out(lab, webhook.id)
+            cursor += moved
         pending += await _start_due(lab, webhook)
     return pending
+
+
+async def _present(unit: Unit) -> tuple[Sequence[Webhook], int]:
+    return await unit.webhooks(), await unit.head()
 
 
 async def _start_due(lab: Lab, webhook: Webhook) -> int:
