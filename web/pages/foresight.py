@@ -52,7 +52,7 @@ def _about(at: datetime, fmt: Formats, now: datetime, translate: Gettext) -> str
         return translate(N_("any moment now"))
     time, days = fmt.clock(at), fmt.days_ahead(at, now)
     if days == 0:
-        return translate(N_("about %(time)s")) % {"time": time}
+        return translate(N_("at about %(time)s")) % {"time": time}
     if days == 1:
         return translate(N_("tomorrow about %(time)s")) % {"time": time}
     return translate(N_("%(day)s about %(time)s")) % {"day": fmt.near_day(at, now), "time": time}

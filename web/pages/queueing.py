@@ -95,6 +95,11 @@ def most(scores: Iterable[Score | None]) -> float:
     return max((score.points for score in scores if score), default=0.0)
 
 
+def counted(days: float) -> int:
+    """For the plural: half a day is less than one, a day and a half more."""
+    return 1 if days == 1 else 0 if days < 2 else 2
+
+
 def value_text(piece: Slice, fmt: Formats) -> str:
     """How much of a term a job has: days of waiting, else a share of the whole."""
     return fmt.decimal(piece.value, 2) if piece.name == "age" else fmt.share(piece.value)

@@ -39,7 +39,8 @@ async def _listing(
     asked = {**(given or {}), **request.query}
     week = asked.get("span") == "week"
     day = _day(asked.get("day", ""), zone) or lab.clock.now()
-    start, end = timeline.bounds(day, zone, week=week)
+    rolling = not week and not asked.get("day")
+    start, end = timeline.ahead(day, zone) if rolling else timeline.bounds(day, zone, week=week)
     told = problem(request, refusal) if refusal else None
     plan = await planned.planned(lab, who, start, end)
     place = ZoneInfo(zone)
@@ -51,8 +52,8 @@ async def _listing(
         plan=plan,
         zone=zone,
         week_shown=week,
+        rolling=rolling,
         day=first,
-        today=lab.clock.now().astimezone(place).date(),
         before=first - step,
         after=first + step,
         machines=await planned.machines(lab),
@@ -88,7 +89,7 @@ async def make(request: web.Request) -> web.StreamResponse:
         await planned.keep(lab_of(request), me(request), name, wanted, despite_runs=despite)
     except (Rejected, Conflict, NotFound) as no:
         return await _listing(request, given=sent, refusal=no)
-    local = wanted.starts_at.astimezone(ZoneInfo(_zone(request)))
+    local = wanted.starts_at.astimezone(ZoneInfo(_zone(request)))  # where it can be seen
     span = "&span=week" if sent.get("span") == "week" else ""
     return see(f"/reservations?day={local.date().isoformat()}{span}")
 

@@ -75,6 +75,13 @@ def bounds(day: datetime, zone: str, *, week: bool) -> tuple[datetime, datetime]
     return start, end
 
 
+def ahead(now: datetime, zone: str) -> tuple[datetime, datetime]:
+    """24 hours from the last third hour on, as clocks of the site show it; in UTC."""
+    local = now.astimezone(ZoneInfo(zone))
+    start = local.replace(hour=local.hour // 3 * 3, minute=0, second=0, microsecond=0).astimezone(UTC)
+    return start, start + timedelta(hours=24)
+
+
 def ticks(plan: Plan, zone: str, *, week: bool) -> list[Tick]:
     """Each midnight of a week; each third hour of a day, as clocks show it."""
     place, step = ZoneInfo(zone), timedelta(days=1) if week else timedelta(hours=3)

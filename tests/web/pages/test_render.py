@@ -14,25 +14,30 @@ from orchestrator.domain.event import JOB_TOPICS
 from orchestrator.domain.job import JobState, Priority
 from orchestrator.domain.machine import Activity, Bed, Link
 from orchestrator.domain.matching import WINDOW_RULES, Until
-from orchestrator.domain.member import Level, Public
+from orchestrator.domain.member import Level, Permission, Public
+from orchestrator.domain.policy import Policy
 from orchestrator.domain.presence import CHECKLIST, ReleasePolicy
 from orchestrator.domain.process import Colour, CutKind, Material, Quality, Turn
 from orchestrator.domain.quote import Confidence
 from orchestrator.domain.run import Cause, RunState
 from orchestrator.domain.tariff import LineKind
 from orchestrator.domain.usage import Source
+from orchestrator.flow import availability
 from orchestrator.flow.act import Verdict
 from orchestrator.flow.release import Closing, Judgement
 from tests.builders import a_member
 from tests.web.pages.cutviews import CUT_SHEETS
+from tests.web.pages.planviews import PLAN_SHEETS, empty_plan_sheets
 from tests.web.pages.views import EVIL, a_reader, advice_part, empty_sheets
 from tests.web.pages.views import SHEETS as PRINT_SHEETS
-from web.pages import board, labels, reasons
+from web.pages import board, labels, queueing, reasons, timeline
 from web.pages.i18n import LOCALES
 from web.pages.render import STATIC, WEB, Renderer
+from web.pages.tokens import SCOPES
 
 RENDERER = Renderer()
-SHEETS = {**PRINT_SHEETS, **CUT_SHEETS}
+SHEETS = {**PRINT_SHEETS, **CUT_SHEETS, **PLAN_SHEETS}
+EMPTY = [*empty_sheets(), *empty_plan_sheets()]
 VOID = {"meta", "link", "input", "img", "br"}
 
 
@@ -94,9 +99,9 @@ def test_a_page_is_whole_and_shows_no_markup_that_somebody_typed(name: str, loca
 
 
 @pytest.mark.parametrize("locale", LOCALES)
-@pytest.mark.parametrize("number", range(len(empty_sheets())))
+@pytest.mark.parametrize("number", range(len(EMPTY)))
 def test_an_empty_page_says_what_to_do(number: int, locale: str) -> None:
-    sheet = empty_sheets()[number]
+    sheet = EMPTY[number]
 
     html = RENDERER.render(sheet.template, a_reader(a_member(role=sheet.role), locale=locale), **sheet.values)
 
@@ -144,6 +149,7 @@ def test_every_form_carries_the_form_token() -> None:
         (labels.RUN_STATES, RunState),
         (labels.CAUSES, Cause),
         (labels.MATERIALS, Material),
+        (SCOPES, Permission),
         (labels.COLOURS, Colour),
         (labels.PRIORITIES, Priority),
         (labels.PUBLICS, Public),
@@ -189,6 +195,15 @@ def test_every_matching_rule_has_words() -> None:
     rules |= {"foreign", "activity"} | set(WINDOW_RULES.values())
 
     assert rules == set(reasons.REFUSALS)
+
+
+def test_every_term_of_a_score_and_every_kind_of_window_has_words() -> None:
+    source = (WEB.parent / "orchestrator" / "domain" / "order.py").read_text("utf-8")
+    terms = set(re.findall(r'\("(\w+)", ', source))
+
+    assert terms == set(queueing.TERMS) == set(queueing.SETTINGS)
+    assert set(queueing.weights(Policy())) == terms
+    assert set(availability.KINDS.values()) <= set(timeline.KINDS)
 
 
 def test_every_interlock_has_words_at_the_machine() -> None:
