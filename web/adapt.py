@@ -14,11 +14,11 @@ from pydantic import BaseModel, ValidationError
 from orchestrator.domain.errors import Conflict, Fault, Rejected
 from orchestrator.ports import Remembered
 from web.bodies import read_json
-from web.errors import field_faults
+from web.errors import Precondition, field_faults
 from web.keys import LAB
 from web.kiosk import prove
 from web.security import current
-from web.typed import AT_MACHINE, Answer, Call, Route, Signature, signature_of
+from web.typed import AT_MACHINE, Answer, Call, Route, Signature, signature_of, tags_of
 
 KEY_CHARACTERS_MAX = 200
 
@@ -73,18 +73,37 @@ async def _body(request: web.Request, model: type[BaseModel]) -> BaseModel:
 
 async def _answered(request: web.Request, route: Route, given: Given) -> web.StreamResponse:
     call = Call(request=request, lab=request.app[LAB], caller=current(request))
-    made = await route.handler(call, **given)
+    try:
+        made = await route.handler(call, **given)
+    except Conflict as conflict:
+        if conflict.code == "changed" and call.if_match is not None:  # changed between their look and ours
+            raise Precondition from conflict
+        raise
     if isinstance(made, web.StreamResponse):
         return made
     if made is None:
         return web.Response(status=204)
-    answer = made if isinstance(made, Answer) else Answer(body=made)
+    return _written(request, route, made if isinstance(made, Answer) else Answer(body=made))
+
+
+def _written(request: web.Request, route: Route, answer: Answer[Any]) -> web.Response:
+    body, headers = answer.body.model_dump_json().encode(), dict(answer.headers)
+    etag = answer.etag or (hashlib.sha256(body).hexdigest()[:32] if route.etag else "")
+    if etag:
+        headers["ETag"] = f'"{etag}"'
+    if etag and request.method in {"GET", "HEAD"}:
+        caller = current(request)
+        if caller is not None and not caller.by_cookie:  # a program may keep it; a browser may be shared
+            headers |= {"Cache-Control": "private, no-cache", "Vary": "Authorization"}
+        known = tags_of(request.headers.get("If-None-Match", ""), weak=True)
+        if etag in known or "*" in known:
+            return web.Response(status=304, headers=headers)
     return web.Response(
         status=answer.status or route.status,
-        body=answer.body.model_dump_json().encode(),
+        body=body,
         content_type=route.media_type,
         charset="utf-8",
-        headers=dict(answer.headers),
+        headers=headers,
     )
 
 

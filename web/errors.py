@@ -55,6 +55,12 @@ class MethodNotAllowed(Rejected):
         self.allowed = allowed
 
 
+class Precondition(Rejected):
+    """This has changed since you saw it; look again, then ask again."""
+
+    code = "precondition"
+
+
 class TooSlow(Rejected):
     """The request did not arrive in time."""
 
@@ -85,6 +91,7 @@ STATUS: Mapping[type[EtabliError], HTTPStatus] = {
     Unauthenticated: HTTPStatus.UNAUTHORIZED,
     BadRequest: HTTPStatus.BAD_REQUEST,
     MethodNotAllowed: HTTPStatus.METHOD_NOT_ALLOWED,
+    Precondition: HTTPStatus.PRECONDITION_FAILED,
     TooSlow: HTTPStatus.REQUEST_TIMEOUT,
     UnsupportedMedia: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     Forbidden: HTTPStatus.FORBIDDEN,
@@ -108,6 +115,7 @@ TITLES: Mapping[HTTPStatus, tuple[str, str]] = {
     HTTPStatus.METHOD_NOT_ALLOWED: ("Not possible here", "Impossible ici"),
     HTTPStatus.REQUEST_TIMEOUT: ("Too slow", "Trop lent"),
     HTTPStatus.CONFLICT: ("Not in this state", "Impossible dans cet état"),
+    HTTPStatus.PRECONDITION_FAILED: ("Changed in the meantime", "Modifié entre-temps"),
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: ("Too large", "Trop volumineux"),
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: ("Wrong kind of content", "Type de contenu non accepté"),
     HTTPStatus.UNPROCESSABLE_ENTITY: ("Cannot be done as asked", "Impossible tel que demandé"),
@@ -124,6 +132,7 @@ FRENCH: Mapping[str, str] = {
     "forbidden": "Vous n’avez pas le droit de faire cela.",
     "not_found": "Cela n’existe pas.",
     "method_not_allowed": "Cela ne peut pas se faire ici.",
+    "precondition": "Cela a changé depuis que vous l’avez vu ; regardez de nouveau, puis recommencez.",
     "insufficient_balance": "Le solde du compte ne couvre pas la somme à réserver.",
     "quote.expired": "Le devis a expiré ; demandez-en un nouveau.",
     "too_large": "C’est plus grand que la limite.",
