@@ -129,7 +129,8 @@ class Route:
     permission: Needs
     summary: str
     status: int = 200
-    idempotency: bool = False  # takes an Idempotency-Key
+    idempotency: bool = False  # asked twice it is done once, key or not: 200 the second time
+    secret: bool = False  # the answer tells a secret: it is remembered under no key
     upload: bool = False  # takes multipart/form-data with the field `file`; the handler reads it
     media_type: str = "application/json"  # of the answer
     etag: bool = (
@@ -138,6 +139,12 @@ class Route:
     identify: bool = (
         True  # False: a public row that works without knowing who asks, also when the store is down
     )
+
+    @property
+    def takes_key(self) -> bool:
+        """May a caller send an Idempotency-Key? A device at a machine has its own proof against saying things twice,
+        and what is uploaded twice is one file."""
+        return self.method == "POST" and self.permission not in {PUBLIC, AT_MACHINE} and not self.upload
 
 
 PageHandler = Callable[[web.Request], Awaitable[web.StreamResponse]]
