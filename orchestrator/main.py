@@ -139,6 +139,7 @@ async def _web(built: Parts, settings: Settings) -> None:
         trusted_proxies=tuple(p.strip() for p in settings.trusted_proxies.split(",") if p.strip()),
         metrics_token=settings.metrics_token,
         time_zone=settings.time_zone,
+        requests_per_minute=settings.requests_per_minute,
     )
     runner = Runner(build(built.lab, web_settings, Metrics(built.store).exposition))
     await runner.setup()

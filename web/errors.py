@@ -132,6 +132,7 @@ FRENCH: Mapping[str, str] = {
     "forbidden": "Vous n’avez pas le droit de faire cela.",
     "not_found": "Cela n’existe pas.",
     "method_not_allowed": "Cela ne peut pas se faire ici.",
+    "too_many_requests": "Trop de demandes ; attendez un peu avant la suivante.",
     "idempotency.running": "Cette demande est déjà en cours ; attendez sa réponse.",
     "idempotency.reused": "Cette clé a déjà servi à autre chose ; prenez-en une nouvelle.",
     "idempotency.key": "Ce n’est pas une clé d’idempotence.",

@@ -7,7 +7,7 @@ import base64
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 from uuid import uuid4
@@ -29,7 +29,9 @@ from orchestrator.store.sql import SqlStore
 from tests.builders import an_event
 from tests.fakes.clock import FakeClock
 from tests.web.api.server import MEMORY, V1, Desk, Program, a_desk
+from web.errors import TooMany
 from web.once import once
+from web.pace import KNOWN_MAX, Pace
 from web.routes import API
 from web.typed import Route, tags_of
 
@@ -342,3 +344,167 @@ async def test_two_processes_on_postgresql_do_it_once(tmp_path: Path, postgres_u
             assert sum("Idempotent-Replayed" not in each.headers for each in good) == 1
             assert len({each.json["id"] for each in good}) == 1
             assert all(each.status == 201 or each.is_problem(409, "idempotency.running") for each in seen)
+
+
+# --- a pace ---------------------------------------------------------------------------------------
+
+
+def emptied(pace: Pace) -> tuple[int, int]:
+    """How many were admitted until one was not, and how long that one is to wait."""
+    for count in range(200_000):
+        try:
+            pace.admit("", "10.0.0.1")
+        except TooMany as wait:
+            return count, wait.retry_after_seconds
+    raise AssertionError("there is no end to it")
+
+
+async def test_a_bucket_is_full_at_first_and_fills_again_all_the_time() -> None:
+    clock = FakeClock()
+    pace = Pace(60, clock)
+
+    assert emptied(pace) == (60, 1)
+    for seconds, admitted in ((0.5, 0), (0.5, 1), (30, 30), (3600, 60)):  # half a request is none
+        await clock.advance(seconds)
+        assert emptied(pace) == (admitted, 1)
+
+
+@pytest.mark.parametrize("per_minute", [1, 7, 60, 1200, 100_000])
+async def test_who_waits_as_long_as_was_said_is_admitted(per_minute: int) -> None:
+    clock = FakeClock()
+    pace = Pace(per_minute, clock)
+    for _ in range(3):
+        _, seconds = emptied(pace)
+        await clock.advance(seconds)
+        assert emptied(pace)[0] >= 1
+
+
+def test_an_invented_token_is_its_senders_address() -> None:
+    pace = Pace(5, FakeClock())
+    for number in range(5):
+        pace.admit(f"Bearer {number}", "10.0.0.1")
+    with pytest.raises(TooMany):
+        pace.admit("Bearer another", "10.0.0.1")
+    pace.met("Bearer proven")
+    pace.admit("Bearer proven", "10.0.0.1")
+    pace.admit("", "10.0.0.2")
+
+
+def test_a_whole_network_of_a_customer_is_one_address() -> None:
+    pace = Pace(2, FakeClock())
+    pace.admit("", "2001:db8::1")
+    pace.admit("", "2001:db8::2")
+    with pytest.raises(TooMany):
+        pace.admit("", "2001:db8::3")
+    pace.admit("", "2001:db8:0:1::1")
+    pace.admit("", "fe80::1%eth0")
+
+
+def test_a_hundred_thousand_addresses_take_no_more_room_than_ten_thousand() -> None:
+    pace = Pace(5, FakeClock())
+    for number in range(100_000):
+        pace.admit("", f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}")
+    assert len(pace) == KNOWN_MAX
+
+
+def test_no_pace_is_kept_where_none_is_set() -> None:
+    pace = Pace(0, FakeClock())
+    for _ in range(10_000):
+        pace.admit("", "10.0.0.1")
+    assert len(pace) == 0
+
+
+async def test_too_fast_is_told_when_to_come_back_and_others_are_not_kept(tmp_path: Path) -> None:
+    async with a_desk(tmp_path, requests_per_minute=6) as desk:
+        one, other = await desk.program(), await desk.program()
+        assert {(await one.get("/me")).status for _ in range(7)} == {200}  # its first was its address's
+
+        late = await one.get("/me")
+
+        assert late.is_problem(429, "too_many_requests")
+        assert late.headers["Retry-After"] == "10"
+        assert (await other.get("/me")).status == 200
+        await desk.clock.advance(10)
+        assert (await one.get("/me")).status == 200
+
+
+async def test_strangers_of_an_address_share_its_bucket_and_do_not_silence_machines_health_or_figures(
+    tmp_path: Path,
+) -> None:
+    async with a_desk(tmp_path, requests_per_minute=3) as desk:
+        machine = await desk.machine()
+        for path in ("/api/v1/openapi.json", "/nowhere", "/api/v1/me"):
+            assert (await desk.nobody.ask("GET", path)).status in {200, 401, 404}
+        assert (await desk.nobody.ask("GET", "/nowhere")).is_problem(429, "too_many_requests")
+
+        for path in ("/healthz", "/readyz", "/metrics", "/static/etabli.css"):
+            assert (await desk.nobody.ask("GET", path)).status == 200
+        assert (await desk.nobody.get(f"/machines/{machine.id}/kiosk")).status != 429
+
+
+async def test_health_is_counted_for_those_who_are_not_on_this_machine(tmp_path: Path) -> None:
+    async with a_desk(tmp_path, requests_per_minute=2, trusted_proxies=("127.0.0.1",)) as desk:
+        far = {"X-Forwarded-For": "192.0.2.1"}
+        seen = [(await desk.nobody.ask("GET", "/readyz", headers=far)).status for _ in range(3)]
+        assert seen == [200, 200, 429]
+
+
+async def test_a_stream_is_one_request_however_long_it_lasts(tmp_path: Path) -> None:
+    async with a_desk(tmp_path, requests_per_minute=3, heartbeat_seconds=0.05) as desk:
+        asker = await desk.program()
+        url = f"{desk.base}{V1}/events"
+        async with desk.http.get(url, headers=asker.headers) as answer:
+            assert answer.status == 200
+            for _ in range(5):
+                await desk.store.write(lambda unit: unit.emit(an_event(member_id=asker.member.id)))  # type: ignore[union-attr]
+            async with asyncio.timeout(10):
+                for _ in range(5):
+                    await answer.content.readuntil(b"\n\r\n")
+            assert [(await asker.get("/me")).status for _ in range(4)] == [200, 200, 200, 429]
+
+
+# --- when a token was last used -------------------------------------------------------------------
+
+
+async def test_the_use_of_a_token_is_written_down_every_five_minutes_and_not_more_often(
+    desk: Desk,
+) -> None:
+    asker = await desk.program()
+    assert asker.member is not None
+    member_id = asker.member.id
+
+    async def used_at() -> datetime | None:
+        (token,) = await desk.store.read(lambda unit: unit.api_tokens(member_id))
+        return token.used_at
+
+    assert await used_at() is None
+    first = desk.clock.now()
+    for seconds, noted in ((0, 0), (200, 0), (99, 0), (1, 300), (299, 300)):
+        await desk.clock.advance(seconds)
+        assert {one.status for one in await asyncio.gather(*(asker.get("/me") for _ in range(4)))} == {200}
+        assert await used_at() == first + timedelta(seconds=noted)
+
+
+async def test_a_token_that_is_refused_is_not_noted_as_used(desk: Desk) -> None:
+    asker = await desk.program()
+    assert asker.member is not None
+    member_id = asker.member.id
+    wrong = replace(asker, headers={"Authorization": asker.headers["Authorization"] + "x"})
+    assert (await wrong.get("/me")).is_problem(401)
+    (token,) = await desk.store.read(lambda unit: unit.api_tokens(member_id))
+    assert token.used_at is None
+
+
+# --- what the document says of it -----------------------------------------------------------------
+
+
+async def test_the_document_tells_of_conditions_keys_and_pace_where_they_apply(desk: Desk) -> None:
+    paths = (await desk.nobody.get("/openapi.json")).json["paths"]
+    for row in API:
+        operation = paths[row.path][row.method.lower()]
+        names = {each["name"] for each in operation["parameters"] if each["in"] == "header"}
+        answers = operation["responses"]
+        assert ("Idempotency-Key" in names) == row.takes_key == ("Idempotent-Replayed" in str(answers))
+        assert ("If-Match" in names) == (row.etag and row.method != "GET") == ("412" in answers)
+        assert ("If-None-Match" in names) == (row.etag and row.method == "GET") == ("304" in answers)
+        assert "Retry-After" in answers["429"]["headers"]
