@@ -46,6 +46,7 @@ from orchestrator.ports import Accident, Clock, Driver
 from orchestrator.sealed import KEY_NAME, AesSeal
 from orchestrator.settings import Settings, read_settings
 from orchestrator.store.files import DiskFiles
+from orchestrator.store.log import REMEMBERED_FOR
 from orchestrator.store.schema import migrate
 from orchestrator.store.sql import SqlStore
 from orchestrator.work.dbos import DbosWork
@@ -156,6 +157,7 @@ async def _web(built: Parts, settings: Settings) -> None:
         trusted_proxies=tuple(p.strip() for p in settings.trusted_proxies.split(",") if p.strip()),
         metrics_token=settings.metrics_token,
         time_zone=settings.time_zone,
+        requests_per_minute=settings.requests_per_minute,
     )
     runner = Runner(build(built.lab, web_settings, Metrics(built.store).exposition))
     await runner.setup()
@@ -240,10 +242,16 @@ async def _mend(built: Parts) -> None:
                 known = await lab.store.read(lambda unit: unit.known_hashes())
                 await lab.files.sweep(known, ORPHAN_SECONDS)
                 await asyncio.to_thread(built.workshop.forget_pictures, known)
+                await _forget_answers(lab)
                 swept = lab.clock.monotonic()
         except Unavailable as down:
             log.warning("mending waits: %s", down)
         await lab.clock.sleep(MEND_SECONDS)
+
+
+async def _forget_answers(lab: Lab) -> None:
+    before = lab.clock.now() - REMEMBERED_FOR
+    await lab.store.write(lambda unit: unit.forget(before))
 
 
 def _stop_on_signal() -> asyncio.Event:

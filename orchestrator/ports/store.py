@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 from uuid import UUID
 
+from orchestrator.domain.answer import Claim, Remembered
 from orchestrator.domain.calendar import SiteCalendar
 from orchestrator.domain.calibration import Calibration, Sample
 from orchestrator.domain.errors import Fault
@@ -222,10 +223,11 @@ class Unit(Protocol):
         run_id: UUID | None = None,
     ) -> Sequence[Event]: ...
     async def head(self) -> int: ...
-    async def remembered(self, principal: str, operation: str, key: str) -> Remembered | None: ...
-    async def remember(
-        self, principal: str, operation: str, key: str, answer: Remembered, at: datetime
-    ) -> None: ...
+    async def claim(self, claim: Claim) -> Remembered | None: ...
+    async def begin(self, claim: Claim) -> None: ...
+    async def remember(self, claim: Claim, answer: Remembered) -> None: ...
+    async def free(self, claim: Claim) -> None: ...
+    async def forget(self, before: datetime) -> int: ...
     async def take_fleet_turn(self, site: str) -> int: ...
     async def fleet_turn(self, site: str) -> int: ...
 
@@ -272,15 +274,6 @@ class Charge:
     job: Job
     bill: Bill
     at: datetime
-
-
-@dataclass(frozen=True, kw_only=True)
-class Remembered:
-    """The answer given under an idempotency key, and a fingerprint of what was asked."""
-
-    fingerprint: str
-    status: int
-    body: Json
 
 
 class Feed(Protocol):

@@ -478,6 +478,7 @@ idempotency = Table(
     Column("fingerprint", String(64), nullable=False),
     Column("status", Integer(), nullable=False),
     json_("body", null=True),
+    json_("headers", null=True),
     at("at", index=True),
 )
 

@@ -180,6 +180,9 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column("training", sa.Text(), server_default="", nullable=False))
         batch_op.add_column(sa.Column("version", sa.Integer(), server_default="1", nullable=False))
 
+    with op.batch_alter_table("idempotency", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("headers", sa.JSON(none_as_null=True), nullable=True))
+
     with op.batch_alter_table("job", schema=None) as batch_op:
         batch_op.add_column(
             sa.Column("priority", sa.String(length=32), server_default="standard", nullable=False)
