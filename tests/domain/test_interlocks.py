@@ -17,7 +17,7 @@ from uuid import uuid4
 import pytest
 
 from orchestrator.domain import interlocks
-from orchestrator.domain.interlocks import Facts, bad_conditions, check, check_going_on, folded, must_hold
+from orchestrator.domain.interlocks import Facts, bad_conditions, check, check_going_on, must_hold
 from orchestrator.domain.machine import Abilities, Bed, Kind, Link, Machine, needs_release
 from orchestrator.domain.matching import Refusal, Until
 from orchestrator.domain.presence import (
@@ -581,37 +581,3 @@ def test_every_bad_input_is_named_in_the_machines_order() -> None:
     assert bad_conditions(LASER, {}, (an_override(),), NOW) == (bad("extractor"),)
     assert bad_conditions(LASER, GOOD.readings, (), NOW) == ()
     assert bad_conditions(PRINTER, {}, (), NOW) == ()
-
-
-LATELY, LONG_AGO, TO_COME = (
-    NOW - timedelta(seconds=3),
-    NOW - timedelta(seconds=11),
-    NOW + timedelta(seconds=1),
-)
-
-
-@pytest.mark.parametrize(
-    ("said", "counts"),
-    [
-        ([(True, NOW)], 0),
-        ([(True, NOW), (False, LATELY)], 1),
-        ([(False, LATELY), (True, NOW)], 0),
-        ([(False, LATELY), (True, NOW), (False, NOW)], 2),
-        ([(True, LATELY), (True, NOW)], 1),
-        ([(False, LONG_AGO), (True, LATELY)], 1),
-        ([(True, LATELY), (False, TO_COME)], 0),
-        ([(True, TO_COME), (False, LATELY)], 1),
-        ([(True, LONG_AGO), (False, LONG_AGO - timedelta(seconds=1))], 0),
-        ([(False, LONG_AGO), (True, LONG_AGO - timedelta(seconds=1))], 0),
-    ],
-)
-def test_of_all_that_speak_of_an_input_one_counts(said: list[tuple[bool, datetime]], counts: int) -> None:
-    lid = [a_reading("lid", good=good, at=at, source=str(place)) for place, (good, at) in enumerate(said)]
-    extractor = a_reading("extractor")
-
-    for order in (lid, lid[::-1]):
-        assert folded([extractor, *order], NOW) == {"lid": lid[counts], "extractor": extractor}
-
-
-def test_of_an_input_that_nobody_speaks_of_nothing_counts() -> None:
-    assert folded([], NOW) == {}
