@@ -13,7 +13,7 @@ from uuid import UUID
 
 from orchestrator.domain.errors import Conflict, Unavailable
 from orchestrator.domain.event import SYSTEM, Json
-from orchestrator.domain.interlocks import Facts, must_hold
+from orchestrator.domain.interlocks import Facts, folded, must_hold
 from orchestrator.domain.job import Job
 from orchestrator.domain.machine import Machine
 from orchestrator.domain.matching import Refusal, Until
@@ -58,7 +58,7 @@ async def facts(
         kiosk=await unit.kiosk(presence.kiosk_id) if presence else None,
         may_release=person is not None and may_release(person, job),
         trained=person is not None and machine.machine_class in await entitled_classes(unit, person.id, now),
-        readings={reading.name: reading for reading in await unit.readings(machine.id)},
+        readings=folded(await unit.readings(machine.id), now),
         overrides=await standing(unit, lab, machine.id),
     )
 
@@ -143,10 +143,11 @@ class Attendance:
             return None, ()
         self._hear(await unit.presence_for(run_id))
         now, heard_at = self._lab.clock.monotonic(), self._heard_at
-        readings = {reading.name: reading for reading in await unit.readings(machine.id)}
+        at = self._lab.clock.now()
+        readings = folded(await unit.readings(machine.id), at)
         overrides = await standing(unit, self._lab, machine.id)
         age = None if heard_at is None else now - heard_at
-        return run, must_hold(machine, readings, overrides, self._lab.clock.now(), age)
+        return run, must_hold(machine, readings, overrides, at, age)
 
     def _hear(self, presence: Presence | None) -> None:
         """What stood there before we looked is no sign of life, and what we may have read too late is none either."""

@@ -15,7 +15,7 @@ from uuid import UUID, uuid4
 
 from orchestrator.domain.errors import Conflict, Fault, Forbidden, NotFound, Rejected
 from orchestrator.domain.event import Event, Json
-from orchestrator.domain.interlocks import check, check_going_on
+from orchestrator.domain.interlocks import check, check_going_on, folded
 from orchestrator.domain.job import Job
 from orchestrator.domain.machine import Bed, Machine, needs_release
 from orchestrator.domain.matching import Refusal
@@ -102,7 +102,7 @@ class AtMachine:
     file_name: str
     member: Member | None
     presence: Presence | None
-    readings: tuple[Reading, ...]
+    readings: tuple[Reading, ...]  # one an input: the one that counts
     refusals: tuple[Refusal, ...]  # what would forbid a release now, whoever gave it
 
 
@@ -127,7 +127,7 @@ async def _at_machine(lab: Lab, unit: Unit, kiosk: Kiosk) -> AtMachine:
         file_name=file.name if file else "",
         member=await unit.member(job.member_id) if job else None,
         presence=await unit.presence_for(run.id) if run else None,
-        readings=tuple(await unit.readings(machine.id)),
+        readings=tuple(folded(await unit.readings(machine.id), lab.clock.now()).values()),
         refusals=refusals,
     )
 
@@ -230,7 +230,7 @@ async def tell_readings(lab: Lab, kiosk: Kiosk, conditions: Mapping[str, bool]) 
         for name in machine.abilities.conditions:
             if name in conditions:
                 reading = Reading(
-                    machine_id=machine.id, name=name, good=conditions[name], at=at, source=kiosk.name
+                    machine_id=machine.id, name=name, good=conditions[name], at=at, source=str(kiosk.id)
                 )
                 await unit.put_reading(reading)
 

@@ -327,9 +327,9 @@ reading = Table(
     metadata,
     to("machine_id", "machine.id", primary_key=True),
     Column("name", String(64), primary_key=True),
+    Column("source", String(64), primary_key=True),
     flag("good"),
     at("at"),
-    words("source"),
 )
 
 override = Table(

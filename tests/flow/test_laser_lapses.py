@@ -14,9 +14,10 @@ from typing import TypeVar
 import pytest
 
 from drivers.simulated.world import Settings, SimulatedMachine, Troubles
+from orchestrator.domain.errors import Conflict
 from orchestrator.domain.job import Job, JobState
 from orchestrator.domain.machine import Activity, Kind
-from orchestrator.domain.presence import Presence, ReleasePolicy
+from orchestrator.domain.presence import CONDITION_SECONDS_MAX, Presence, ReleasePolicy
 from orchestrator.domain.run import Cause, Run, RunState
 from orchestrator.flow import release
 from orchestrator.flow.starting import NotOurTurn
@@ -301,6 +302,47 @@ async def test_inputs_are_read_while_a_start_is_not_answered(tmp_path: Path) -> 
         assert world.read().activity is Activity.PAUSED
 
 
+async def test_a_controller_that_calls_an_input_good_does_not_speak_for_the_sensor_at_the_device(
+    tmp_path: Path,
+) -> None:
+    async with a_shop(tmp_path, reading_seconds=1.0) as shop:
+        presence = await shop.release()
+        await shop.stays(presence, 3)
+        assert metal(shop).starts
+        await release.tell_readings(shop.home.lab, shop.kiosk, {"extractor": False})
+
+        await shop.stays(presence, 3)  # in which the controller has said that all is well
+
+        assert metal(shop).read().activity is Activity.PAUSED
+        with pytest.raises(Conflict):
+            await shop.release()
+        await release.tell_readings(shop.home.lab, shop.kiosk, {"extractor": True})
+        await shop.release()
+
+
+async def test_a_device_that_fell_silent_leaves_the_word_to_the_controller(tmp_path: Path) -> None:
+    async with a_shop(tmp_path) as shop:
+        await release.tell_readings(shop.home.lab, shop.kiosk, {"extractor": False})
+        await shop.home.clock.advance(CONDITION_SECONDS_MAX + 1)
+
+        await shop.release()
+        await shop.home.clock.advance(2)
+
+        assert metal(shop).starts
+
+
+async def test_a_device_named_like_the_controller_does_not_speak_for_it(tmp_path: Path) -> None:
+    async with a_shop(tmp_path) as shop:
+        lab, world = shop.home.lab, metal(shop)
+        kiosk = await release.enrol(lab, shop.home.tech, shop.machine.id, "controller", "another key")
+        world.troubles = replace(world.troubles, extractor_off=True)
+        await shop.home.clock.advance(4)
+        await release.tell_readings(lab, kiosk, {"extractor": True})
+
+        with pytest.raises(Conflict):
+            await shop.release()
+
+
 async def test_a_device_that_calls_a_bad_input_good_starts_nothing(tmp_path: Path) -> None:
     async with a_shop(tmp_path) as shop:
         world = metal(shop)
@@ -308,7 +350,8 @@ async def test_a_device_that_calls_a_bad_input_good_starts_nothing(tmp_path: Pat
         await shop.home.clock.advance(4)
         await release.tell_readings(shop.home.lab, shop.kiosk, {"extractor": True})
 
-        await shop.release()
+        with pytest.raises(Conflict):
+            await shop.release()
         await shop.home.clock.advance(2)
 
         assert world.starts == ()

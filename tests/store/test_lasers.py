@@ -11,16 +11,17 @@ from sqlalchemy import Connection, insert, inspect, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from orchestrator.clock import SystemClock
+from orchestrator.domain.presence import Reading
 from orchestrator.domain.process import CutKind, CutProcess, Making, Material, Process, Quality, Turn
-from orchestrator.domain.run import RunState
+from orchestrator.domain.run import Run, RunState
 from orchestrator.domain.usage import Source, Usage
 from orchestrator.ports import Unit
 from orchestrator.store.codec import from_json, to_json
 from orchestrator.store.columns import metadata
 from orchestrator.store.engines import migration_engine
-from orchestrator.store.schema import alembic_config, migrate
+from orchestrator.store.schema import alembic_config, differences, migrate
 from orchestrator.store.sql import SqlStore
-from tests.builders import a_usage, an_event, at_home
+from tests.builders import NOON, a_usage, an_event, at_home
 
 OLD_COLUMNS = "seq, run_id, machine_seconds, filament_milligrams, seconds_source, filament_source, quality"
 
@@ -75,15 +76,21 @@ async def _old_usage_reads(url: str, beside: Path) -> None:
     )
 
 
-async def _a_run_of_that_time(url: str, beside: Path) -> UUID:
-    """Written through today's store into a database of today, then what that time had a column for is copied over;
-    the usage as it was written then."""
+async def _a_database_of_today(beside: Path) -> tuple[str, Run]:
+    """With a run on a machine."""
     of_today = f"sqlite:///{beside / 'today.db'}"
     await migrate(of_today)
     store = await SqlStore.open(of_today, SystemClock())
     home = await at_home(store)
     run = await home.run(await home.job(), state=RunState.FINISHED)
     await store.close()
+    return of_today, run
+
+
+async def _a_run_of_that_time(url: str, beside: Path) -> UUID:
+    """Written through today's store into a database of today, then what that time had a column for is copied over;
+    the usage as it was written then."""
+    of_today, run = await _a_database_of_today(beside)
     engine = migration_engine(url)
     try:
         async with engine.begin() as connection:
@@ -128,6 +135,54 @@ async def test_usage_of_before_lasers_reads_on_sqlite(tmp_path: Path) -> None:
 
 async def test_usage_of_before_lasers_reads_on_postgresql(postgres_url: str, tmp_path: Path) -> None:
     await _old_usage_reads(postgres_url, tmp_path)
+
+
+async def _readings_of_before_are_kept(url: str, beside: Path) -> None:
+    """When each input had one reading, whoever had told it."""
+    await _up_to(url, "0003")
+    of_today, run = await _a_database_of_today(beside)
+    engine = migration_engine(url)
+    try:
+        async with engine.begin() as connection:
+            await _copy_what_fits(of_today, connection)
+            machine_id = run.machine_id if connection.dialect.name == "postgresql" else run.machine_id.hex
+            for name, source in (("lid", "controller"), ("extractor", "tablette " * 8)):
+                await connection.execute(
+                    text(
+                        "INSERT INTO reading (machine_id, name, good, at, source) VALUES (:m, :n, true, :a, :s)"
+                    ),
+                    {
+                        "m": machine_id,
+                        "n": name,
+                        "a": NOON if run.machine_id == machine_id else str(NOON),
+                        "s": source,
+                    },
+                )
+    finally:
+        await engine.dispose()
+
+    await migrate(url)
+
+    store = await SqlStore.open(url, SystemClock())
+    lid = Reading(machine_id=run.machine_id, name="lid", good=False, at=NOON, source="a tablet")
+    await store.write(lambda unit: unit.put_reading(lid))
+    kept = await store.read(lambda unit: unit.readings(run.machine_id))
+    await store.close()
+    assert {(one.name, one.source): one.good for one in kept} == {
+        ("lid", "controller"): True,
+        ("lid", "a tablet"): False,
+        ("extractor", ("tablette " * 8)[:64]): True,
+    }
+    assert {one.at for one in kept} == {NOON}
+    assert await differences(url) == []
+
+
+async def test_readings_of_before_are_kept_on_sqlite(tmp_path: Path) -> None:
+    await _readings_of_before_are_kept(f"sqlite:///{tmp_path / 'etabli.db'}", tmp_path)
+
+
+async def test_readings_of_before_are_kept_on_postgresql(postgres_url: str, tmp_path: Path) -> None:
+    await _readings_of_before_are_kept(postgres_url, tmp_path)
 
 
 async def test_what_a_beam_used_comes_back_as_it_was_measured() -> None:

@@ -478,10 +478,13 @@ async def test_readings_of_names_that_the_machine_does_not_ask_for_are_not_kept(
     assert (await here.device.post("readings", said)).status == 204
 
     kept = await here.desk.store.read(lambda unit: unit.readings(here.laser.id))
-    assert {reading.name: (reading.good, reading.source) for reading in kept} == {
-        "lid": (False, "tablet"),
-        "extractor": (True, "controller"),
+    assert {(reading.name, reading.source): reading.good for reading in kept} == {
+        ("lid", str(here.device.id)): False,
+        ("lid", "controller"): True,
+        ("extractor", "controller"): True,
     }
+    shown = {reading["name"]: reading["good"] for reading in (await here.device.get()).json["readings"]}
+    assert shown == {"lid": False, "extractor": True}
 
 
 @pytest.mark.parametrize(

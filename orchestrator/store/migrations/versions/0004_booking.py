@@ -205,6 +205,15 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column("active_until", sa.DateTime(timezone=True), nullable=True))
         batch_op.add_column(sa.Column("version", sa.Integer(), server_default="1", nullable=False))
 
+    # one reading of each that speaks of an input, so that none overwrites what another has said
+    op.execute("UPDATE reading SET source = SUBSTR(source, 1, 64)")
+    with op.batch_alter_table("reading", schema=None) as batch_op:
+        batch_op.alter_column(
+            "source", existing_type=sa.Text(), type_=sa.String(length=64), existing_nullable=False
+        )
+        batch_op.drop_constraint("pk_reading", type_="primary")
+        batch_op.create_primary_key("pk_reading", ["machine_id", "name", "source"])
+
     # what `feeds:read` was is called as the booking API calls it
     renamed = """REPLACE(CAST(scopes AS TEXT), '"feeds:read"', '"usage:read"')"""
     if op.get_bind().dialect.name == "postgresql":
