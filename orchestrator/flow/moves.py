@@ -2,20 +2,43 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from orchestrator.domain import job as jobs
 from orchestrator.domain import run as runs
+from orchestrator.domain.errors import Conflict
 from orchestrator.domain.event import JOB_TOPICS, Event, Json
 from orchestrator.domain.job import Job, JobEvent
 from orchestrator.domain.machine import Bed, Machine
 from orchestrator.domain.member import Member
 from orchestrator.domain.run import Run, RunEvent
-from orchestrator.flow.lab import Workbench
+from orchestrator.flow.lab import Lab, Workbench
 from orchestrator.ports import Unit
+
+T = TypeVar("T")
+
+RACES = frozenset({"exists", "changed"})
+
+
+TRIES = 4
+
+
+async def settled(lab: Lab, work: Callable[[Unit], Awaitable[T]], *, over: frozenset[str] = RACES) -> T:
+    """Write; and where somebody was faster by less than a transaction, look again at what there is now.
+
+    For what is idempotent by its name. `over`: the codes of conflicts that a second look may settle.
+    """
+    for turn in range(TRIES):
+        try:
+            return await lab.store.write(work)
+        except Conflict as faster:
+            if turn == TRIES - 1 or faster.code not in over:
+                raise
+    raise AssertionError("the last try has returned or raised")
 
 
 def actor_of(member: Member) -> str:

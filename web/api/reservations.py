@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from urllib.parse import urlencode
 from uuid import UUID
 
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from orchestrator.domain.errors import Rejected
 from orchestrator.domain.member import Permission
@@ -19,11 +19,13 @@ from web.api.outside import (
     SYSTEM,
     ByOutsideName,
     Given_instant,
+    InstantText,
     OutsideName,
     ShownName,
     instants,
     names,
     ours,
+    written,
 )
 from web.api.paging import cursor_of, text_of
 from web.keys import SETTINGS
@@ -78,8 +80,8 @@ class ReservationList(Shown):
 
 
 class ReservationsQuery(Lenient):
-    from_: AwareDatetime | None = Field(default=None, alias="from")
-    to: AwareDatetime | None = None
+    from_: InstantText | None = Field(default=None, alias="from")
+    to: InstantText | None = None
     """At most 92 days after `from`; left out: 14."""
     machine: UUID | None = None
     system: str | None = Field(default=None, pattern=SYSTEM)
@@ -154,7 +156,8 @@ async def reservations(call: Call, query: ReservationsQuery) -> Answer[Reservati
     rows = sorted(await call.lab.store.read(work), key=lambda one: (one.starts_at, one.id))
     page, more = rows[: query.limit], len(rows) > query.limit
     further = text_of((page[-1].starts_at, page[-1].id)) if more else None
-    asked = {"from": moment(start), "to": moment(end), "limit": query.limit, "cursor": further}
+    asked = query.model_dump(mode="json", by_alias=True, exclude_none=True)
+    asked |= {"from": moment(start), "to": moment(end), "cursor": further}
     headers = {}
     if further:
         base = call.request.app[SETTINGS].base_url
@@ -163,10 +166,10 @@ async def reservations(call: Call, query: ReservationsQuery) -> Answer[Reservati
     return Answer(body=ReservationList(items=items, next=further), headers=headers)
 
 
-def window_of(call: Call, start: datetime | None, end: datetime | None) -> tuple[datetime, datetime]:
-    """Raises Rejected for one that ends before it starts, or is too long."""
-    begins = start or call.lab.clock.now()
-    ends = end or begins + WINDOW
+def window_of(call: Call, start: str | None, end: str | None) -> tuple[datetime, datetime]:
+    """Raises Rejected for one that ends before it starts, is too long, or lies at the end of time."""
+    begins = written("from", start) or call.lab.clock.now()
+    ends = written("to", end) or begins + min(WINDOW, datetime.max.replace(tzinfo=UTC) - begins)
     if not timedelta() < ends - begins <= WINDOW_MAX:
         fault = booking.window_fault(ends, WINDOW_MAX.days)
         raise Rejected("This is no window.", code="fields", faults=(fault,))

@@ -6,14 +6,24 @@ from collections.abc import Awaitable, Callable
 from typing import Literal
 from uuid import UUID
 
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from orchestrator.domain.errors import Fault, NotFound, Rejected
 from orchestrator.domain.member import Entitlement, Level, Member, Organisation, Permission, Public
 from orchestrator.flow import sync
 from orchestrator.ports import Unit
 from web.api.moments import moment
-from web.api.outside import EXTERNAL_ID, SYSTEM, ByOutsideName, OutsideName, ShownName, names, ours
+from web.api.outside import (
+    EXTERNAL_ID,
+    SYSTEM,
+    ByOutsideName,
+    Given_instant,
+    OutsideName,
+    ShownName,
+    maybe,
+    names,
+    ours,
+)
 from web.identity import EMAIL_CHARACTERS_MAX, normal_email
 from web.security import member_of
 from web.typed import Answer, Call, Given, Lenient, Route, Shown
@@ -44,7 +54,7 @@ class MemberBody(Given):
     public: Public = Field(default=Public.INDIVIDUAL, strict=False)
     organisation: OutsideName | None = None
     active: bool = True
-    active_until: AwareDatetime | None = Field(default=None, strict=False)
+    active_until: Given_instant | None = None
     """End of the membership; None: without end."""
     locale: Literal["fr", "en"] = "fr"
 
@@ -54,6 +64,7 @@ class ShownMember(Shown):
     names: list[ShownName]
     """All names by which booking systems know them."""
     email: str
+    """Empty: none known."""
     name: str
     public: str
     organisation: list[ShownName]
@@ -75,7 +86,7 @@ async def put_member(call: Call, params: ByOutsideName, body: MemberBody) -> Ans
         public=body.public,
         organisation_id=organisation_id,
         active=body.active,
-        active_until=body.active_until,
+        active_until=maybe("active_until", body.active_until),
         locale=body.locale,
     )
     who = member_of(call.request)
@@ -87,7 +98,8 @@ def _email(text: str) -> str:
     """In normal form. Raises Rejected for what can be no address."""
     address = normal_email(text)
     name, _, host = address.rpartition("@")
-    if address and (not name or "." not in host or any(c.isspace() or ord(c) < 32 for c in address)):
+    odd = any(c.isspace() or ord(c) < 32 for c in address)
+    if address and (odd or not name or "." not in host or host.endswith(".invalid")):
         fault = Fault(
             rule="member.address",
             where="email",
@@ -122,7 +134,7 @@ async def _member(call: Call, member: Member) -> ShownMember:
     return ShownMember(
         id=member.id,
         names=own,
-        email=member.email,
+        email=member.email if sync.has_email(member) else "",
         name=member.name,
         public=member.public.value,
         organisation=organisation,
@@ -193,7 +205,7 @@ class ByEntitlement(Lenient):
 
 
 class EntitlementBody(Given):
-    until: AwareDatetime | None = Field(default=None, strict=False)
+    until: Given_instant | None = None
     """None: without end."""
     level: Level = Field(default=Level.AUTONOMOUS, strict=False)
     training: str = Field(default="", max_length=200)
@@ -224,7 +236,7 @@ async def put_entitlement(
         params.system,
         params.external_id,
         params.machine_class,
-        until=body.until,
+        until=maybe("until", body.until),
         level=body.level,
         training=body.training,
     )
