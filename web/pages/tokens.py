@@ -97,7 +97,7 @@ async def make(request: web.Request) -> web.StreamResponse:
     """The answer to the form is the only page that ever shows the key."""
     sent = await form_of(request)
     wanted = Wanted(
-        member_id=sent.get("member_id", ""),
+        member_id=sent.get("member_id") or str(me(request).id),
         name=sent.get("name", ""),
         scopes=frozenset(scope.value for scope in Permission if sent.get(f"scope-{scope.value}")),
         days=sent.get("days", "365") if sent.get("days", "365") in DAYS else "365",
