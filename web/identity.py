@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from functools import cache
+from functools import cache, lru_cache
 from ipaddress import IPv6Address, ip_address, ip_network
 from typing import TypeVar
 
@@ -343,6 +343,7 @@ def _keys_of(address: str, peer: str) -> dict[str, str]:
     }
 
 
+@lru_cache(maxsize=4096)
 def network_of(peer: str) -> str:
     """An IPv6 customer has a whole /64 to come from."""
     if ":" not in peer:
