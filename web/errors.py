@@ -152,7 +152,6 @@ FRENCH: Mapping[str, str] = {
     "quote.process": "Ce fichier ne se fabrique pas ainsi.",
     "quote.machine_class": "Le lab n’a pas de machine de cette classe.",
     "laser.check": "Le fichier préparé n’a pas passé notre propre contrôle ; l’équipe est prévenue.",
-    "cursor": "Ce curseur n’est pas de nous.",
     "internal": "Quelque chose s’est mal passé chez nous ; c’est noté.",
 }
 """Sentence per code; a fault's own text goes before it."""
