@@ -43,4 +43,4 @@ def _none_of_ours(where: str, seen: str) -> Rejected:
         remedy="Use the cursor of the last answer.",
         texts={"remedy_fr": "Prenez le curseur de la dernière réponse."},
     )
-    return Rejected("The cursor is none of ours.", code="cursor", faults=(fault,))
+    return Rejected("The cursor is none of ours.", code="fields", faults=(fault,))
