@@ -6,11 +6,13 @@ wins. A running job is never killed by one; a new one is not started if it may r
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
 
+from orchestrator.domain.errors import Conflict, Fault
 from orchestrator.domain.machine import Machine
 from orchestrator.domain.member import Member
 
@@ -73,3 +75,30 @@ class Reservation:
         """Nobody came in time: it is to be released. Maintenance and closure need nobody to come."""
         named = self.purpose is Purpose.BOOKING and (self.member_id or self.organisation_id)
         return bool(named) and self.holds and self.used_at is None and now >= self.starts_at + no_show
+
+    @property
+    def window(self) -> tuple[object, ...]:
+        """What it holds, and when."""
+        return self.site, self.machine_id, self.machine_class, self.starts_at, self.ends_at
+
+
+NAMED_MAX = 20  # of those in the way
+
+
+def held_by(others: Sequence[Reservation]) -> Conflict:
+    """They were first; each is named."""
+    faults = tuple(
+        Fault(
+            rule="booked_by_other",
+            where="starts_at",
+            seen=f"{one.system}/{one.external_id} {one.starts_at.isoformat()} {one.ends_at.isoformat()}",
+            remedy="Choose another time or another machine.",
+            texts={
+                "en": "Another reservation holds it then.",
+                "fr": "Une autre réservation l’occupe alors.",
+                "remedy_fr": "Choisissez une autre heure ou une autre machine.",
+            },
+        )
+        for one in others[:NAMED_MAX]
+    )
+    return Conflict("Another reservation holds it then.", code="booked_by_other", faults=faults)

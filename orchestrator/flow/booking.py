@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 from orchestrator.domain.errors import Conflict, Fault, Forbidden, NotFound, Rejected
@@ -13,17 +13,19 @@ from orchestrator.domain.job import Job
 from orchestrator.domain.machine import Machine
 from orchestrator.domain.member import Member, Permission
 from orchestrator.domain.quote import Spread
-from orchestrator.domain.reservation import Purpose, Reservation, ReservationState
+from orchestrator.domain.reservation import Purpose, Reservation, ReservationState, held_by
 from orchestrator.flow.act import may
 from orchestrator.flow.known import known
 from orchestrator.flow.lab import Lab
-from orchestrator.flow.moves import actor_of
+from orchestrator.flow.moves import RACES, actor_of, settled
 from orchestrator.flow.sight import busy_for
 from orchestrator.ports import Unit
 
 LONGEST = timedelta(days=31)
 FURTHEST = timedelta(days=731)
 PAGE_MAX = 200
+ALWAYS = datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)
+LOOK_BACK = timedelta(days=2)  # windows that were over before anybody looked are released all the same
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,9 +60,10 @@ async def book(
         place = await _placed(lab, unit, wanted, present)
         at = lab.clock.now()
         after = _made(lab, system, external_id, wanted, place, at, present)
-        if present is not None and after == present:
+        if present is not None and _said_before(present, after):
             return present, False
-        await _meet_runs(unit, lab, after, who, despite_runs=despite_runs)
+        if _holds_more(present, after):
+            await _meet_runs(unit, lab, after, who, despite_runs=despite_runs)
         if present is None:
             await unit.add_reservation(after, _event("reservation.booked", after, at, who))
             return after, True
@@ -68,7 +71,21 @@ async def book(
         topic = "reservation.moved" if present.holds else "reservation.booked"
         return await unit.change_reservation(present, moved, _event(topic, moved, at, who)), False
 
-    return await lab.store.write(work)
+    by_class = wanted.machine_id is None and wanted.machine_class is not None
+    return await settled(lab, work, over=RACES | ({"booked_by_other"} if by_class else frozenset()))
+
+
+def _said_before(present: Reservation, after: Reservation) -> bool:
+    """A polled system says the same for ever: that does not hold again what was released because nobody came. What
+    was cancelled was taken back, so saying it again is a new word."""
+    if present.state is ReservationState.RELEASED:
+        return replace(after, state=present.state) == present
+    return after == present
+
+
+def _holds_more(present: Reservation | None, after: Reservation) -> bool:
+    """It crosses no run that it did not cross before where it only ends otherwise, or says otherwise whose it is."""
+    return present is None or not present.holds or present.window[:4] != after.window[:4]
 
 
 async def cancel(lab: Lab, who: Member, system: str, external_id: str) -> Reservation:
@@ -85,7 +102,20 @@ async def cancel(lab: Lab, who: Member, system: str, external_id: str) -> Reserv
         after = replace(present, state=ReservationState.CANCELLED, changed_at=at)
         return await unit.change_reservation(present, after, _event("reservation.cancelled", after, at, who))
 
-    return await lab.store.write(work)
+    return await settled(lab, work)
+
+
+async def forget(lab: Lab, unit: Unit, who: Member, member: Member) -> None:
+    """Of somebody who is erased: notes may name them, and nobody will come to what is booked."""
+    at = lab.clock.now()
+    for one in await unit.reservations(*ALWAYS, all_states=True):
+        if one.member_id != member.id:
+            continue
+        coming = one.holds and one.ends_at > at
+        state = ReservationState.CANCELLED if coming else one.state
+        after = replace(one, note="", state=state, changed_at=at)
+        topic = "reservation.cancelled" if coming else "reservation.moved"
+        await unit.change_reservation(one, after, _event(topic, after, at, who))
 
 
 async def find(lab: Lab, who: Member, system: str, external_id: str) -> Reservation:
@@ -173,31 +203,13 @@ async def _first_free(
     taken = [
         other
         for other in await unit.reservations(wanted.starts_at, wanted.ends_at)
-        if present is None or other.id != present.id
+        if (present is None or other.id != present.id) and any(other.covers(m) for m in machines)
     ]
     free = [m for m in machines if not any(other.covers(m) for other in taken)]
     if not free:
-        raise _held(taken)
+        raise held_by(taken)
     mine = [m for m in free if present is not None and m.id == present.machine_id]
     return (mine or free)[0]
-
-
-def _held(others: Sequence[Reservation]) -> Conflict:
-    faults = tuple(
-        Fault(
-            rule="booked_by_other",
-            where="starts_at",
-            seen=f"{one.system}/{one.external_id} {one.starts_at.isoformat()} {one.ends_at.isoformat()}",
-            remedy="Choose another time or another machine.",
-            texts={
-                "en": "Another reservation holds it then.",
-                "fr": "Une autre réservation l’occupe alors.",
-                "remedy_fr": "Choisissez une autre heure ou une autre machine.",
-            },
-        )
-        for one in others[:20]
-    )
-    return Conflict("Another reservation holds it then.", code="booked_by_other", faults=faults)
 
 
 def _made(
@@ -224,10 +236,16 @@ def _made(
         changed_at=present.changed_at if present else at,
         member_id=wanted.member_id,
         organisation_id=wanted.organisation_id,
-        used_at=present.used_at if present else None,
+        used_at=_came(present, wanted),
         note=wanted.note,
         version=present.version if present else 1,
     )
+
+
+def _came(present: Reservation | None, wanted: Wanted) -> datetime | None:
+    """Who came, came to this window: moved away from that, or made anew, it waits for them again."""
+    at = present.used_at if present and present.holds else None
+    return at if at is not None and wanted.starts_at <= at < wanted.ends_at else None
 
 
 # --- runs that may be in the way --------------------------------------------------------------------
@@ -247,8 +265,10 @@ async def _meet_runs(unit: Unit, lab: Lab, wanted: Reservation, who: Member, *, 
     for machine in await unit.machines(wanted.site):
         if not wanted.covers(machine) or not wanted.holds:
             continue
-        found = await busy(unit, machine)
-        if found is not None and now + timedelta(seconds=found[1].p90) > wanted.starts_at:
+        found = await busy(unit, machine) if wanted.ends_at > now else None
+        if found is None or await _their_own(unit, wanted, found[0]):
+            continue
+        if now + timedelta(seconds=found[1].p90) > wanted.starts_at:
             late.append((found[0], machine, now + timedelta(seconds=found[1].p90)))
     if late and not despite_runs:
         faults = tuple(
@@ -271,6 +291,11 @@ async def _meet_runs(unit: Unit, lab: Lab, wanted: Reservation, who: Member, *, 
         await unit.emit(replace(event, machine_id=machine.id))
 
 
+async def _their_own(unit: Unit, wanted: Reservation, job: Job) -> bool:
+    member = await unit.member(job.member_id)
+    return member is not None and wanted.is_for(member)
+
+
 # --- used, or missed ----------------------------------------------------------------------------------
 
 
@@ -287,7 +312,7 @@ async def release_missed(lab: Lab) -> int:
     now, no_show = lab.clock.now(), timedelta(minutes=lab.policy.no_show_minutes)
 
     async def missed(unit: Unit) -> Sequence[Reservation]:
-        present = await unit.reservations(now, now + timedelta(seconds=1))
+        present = await unit.reservations(now - LOOK_BACK, now + timedelta(seconds=1))
         return [one for one in present if one.missed(now, no_show)]
 
     async def release(unit: Unit) -> int:

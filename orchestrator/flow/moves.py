@@ -2,23 +2,63 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from orchestrator.domain import job as jobs
 from orchestrator.domain import run as runs
+from orchestrator.domain.errors import Conflict
 from orchestrator.domain.event import JOB_TOPICS, Event, Json
 from orchestrator.domain.job import Job, JobEvent
 from orchestrator.domain.machine import Bed, Machine
 from orchestrator.domain.member import Member
 from orchestrator.domain.run import Run, RunEvent
+from orchestrator.flow.lab import Lab, Workbench
 from orchestrator.ports import Unit
+
+T = TypeVar("T")
+
+RACES = frozenset({"exists", "changed"})
+
+
+TRIES = 4
+
+
+async def settled(lab: Lab, work: Callable[[Unit], Awaitable[T]], *, over: frozenset[str] = RACES) -> T:
+    """Write; and where somebody was faster by less than a transaction, look again at what there is now.
+
+    For what is idempotent by its name. `over`: the codes of conflicts that a second look may settle.
+    """
+    for turn in range(TRIES):
+        try:
+            return await lab.store.write(work)
+        except Conflict as faster:
+            if turn == TRIES - 1 or faster.code not in over:
+                raise
+    raise AssertionError("the last try has returned or raised")
 
 
 def actor_of(member: Member) -> str:
     return f"member:{member.id}"
+
+
+def run_event(
+    lab: Workbench, topic: str, actor: str, job: Job, run: Run, data: dict[str, Json] | None = None
+) -> Event:
+    """What happened to a run now and moved it nowhere; its job's member may see it."""
+    return Event(
+        topic=topic,
+        at=lab.clock.now(),
+        actor=actor,
+        data=data or {},
+        member_id=job.member_id,
+        job_id=job.id,
+        run_id=run.id,
+        machine_id=run.machine_id,
+    )
 
 
 async def move_job(
@@ -88,6 +128,8 @@ async def change_machine(
     unit: Unit, machine: Machine, *, topic: str, actor: str, at: datetime, **changes: Any
 ) -> Machine:
     data: dict[str, Json] = {name: _plain(value) for name, value in changes.items() if name != "seen_at"}
+    if "link" in changes:
+        data["link_was"] = machine.link.value
     row = Event(topic=topic, at=at, actor=actor, data=data, machine_id=machine.id)
     return await unit.change_machine(machine, replace(machine, **changes), row)
 

@@ -11,10 +11,13 @@ from orchestrator.domain.errors import Conflict, Fault, Forbidden, NotFound, Rej
 from orchestrator.domain.event import Event, Json
 from orchestrator.domain.member import Entitlement, Level, Member, Organisation, Permission, Public, Role
 from orchestrator.flow.act import may
+from orchestrator.flow.booking import forget
 from orchestrator.flow.lab import Lab
-from orchestrator.flow.moves import actor_of
+from orchestrator.flow.moves import RACES, actor_of, settled
 from orchestrator.ports import Unit
 
+NO_ADDRESS = "@none.invalid"
+"""Ends the address of a member who has none: accounts are told apart by theirs."""
 Names = Sequence[tuple[str, str]]
 
 
@@ -31,6 +34,10 @@ class Told:
     locale: str = "fr"
 
 
+def has_email(member: Member) -> bool:
+    return not member.email.endswith(NO_ADDRESS)
+
+
 def _need_sync(who: Member) -> None:
     if not may(who, Permission.SYNC):
         raise Forbidden("Only booking systems and the lab's manager tell of members.")
@@ -42,16 +49,16 @@ def _need_sync(who: Member) -> None:
 async def put_member(lab: Lab, who: Member, system: str, external_id: str, told: Told) -> tuple[Member, bool]:
     """The member of that name, as told; the same twice is once. True: they are new here.
 
-    Somebody whose address is known here and who has no name in that system yet becomes that member; it then has to be
-    a plain member. Raises Conflict (`member.staff`, `member.email`): a booking system never changes the staff, nor
-    takes over whom another of its names means.
+    Somebody whose address is known here and whom no system names yet becomes that member; it then has to be a plain
+    member. Raises Conflict (`member.staff`, `member.email`): a booking system never changes the staff, nor takes over
+    whom another name means, its own or another system's.
     """
     _need_sync(who)
 
     async def work(unit: Unit) -> tuple[Member, bool]:
         present = await _present(unit, system, external_id, told.email)
         if present is None:
-            made = _new_member(system, external_id, told)
+            made = _new_member(told)
             await unit.add_member(made)
             await unit.put_external("member", system, external_id, made.id)
             await unit.emit(_of_member(lab, "member.synced", who, made, system, external_id))
@@ -64,7 +71,9 @@ async def put_member(lab: Lab, who: Member, system: str, external_id: str, told:
             await unit.emit(_of_member(lab, "member.synced", who, after, system, external_id))
         return after, False
 
-    return await lab.store.write(work)
+    return await settled(
+        lab, work, over=RACES | {"member.email"}
+    )  # it may be this very member, told of twice at once
 
 
 async def _present(unit: Unit, system: str, external_id: str, email: str) -> Member | None:
@@ -78,7 +87,7 @@ async def _present(unit: Unit, system: str, external_id: str, email: str) -> Mem
     if same_address is None:
         return None
     _refuse_staff(same_address)
-    if any(named == system for named, _id in await unit.externals("member", same_address.id)):
+    if await unit.externals("member", same_address.id):
         raise _address_taken(email)
     await unit.put_external("member", system, external_id, same_address.id)
     return same_address
@@ -102,10 +111,11 @@ def _refuse_staff(member: Member) -> None:
         )
 
 
-def _new_member(system: str, external_id: str, told: Told) -> Member:
+def _new_member(told: Told) -> Member:
+    member_id = uuid4()
     blank = Member(
-        id=uuid4(),
-        email=f"{external_id}@{system}.invalid".casefold(),
+        id=member_id,
+        email=f"{member_id.hex}{NO_ADDRESS}",
         name="",
         role=Role.MEMBER,
         account_id=uuid4(),
@@ -151,7 +161,7 @@ async def erase_member(lab: Lab, who: Member, system: str, external_id: str) -> 
         _refuse_staff(member)
         gone = replace(
             member,
-            email=f"{member.id.hex}@erased.invalid",
+            email=f"{member.id.hex}{NO_ADDRESS}",
             name="",
             password_hash="",
             active=False,
@@ -161,9 +171,12 @@ async def erase_member(lab: Lab, who: Member, system: str, external_id: str) -> 
         await unit.change_member(member, gone)
         for of_system, name in await unit.externals("member", member.id):
             await unit.drop_external("member", of_system, name)
+        for held in await unit.entitlements(member.id):
+            await unit.drop_entitlement(member.id, held.machine_class)
+        await forget(lab, unit, who, member)
         await unit.emit(_of_member(lab, "member.erased", who, gone, system, ""))
 
-    await lab.store.write(work)
+    await settled(lab, work)
 
 
 def _of_member(
@@ -201,7 +214,7 @@ async def put_organisation(
         await unit.emit(_of_organisation(lab, who, after, system, external_id))
         return after, False
 
-    return await lab.store.write(work)
+    return await settled(lab, work)
 
 
 def _of_organisation(lab: Lab, who: Member, value: Organisation, system: str, external_id: str) -> Event:
@@ -265,6 +278,7 @@ async def put_entitlement(
 
     async def work(unit: Unit) -> tuple[Entitlement, bool]:
         member = await named_member(unit, system, external_id)
+        _refuse_staff(member)
         held = {one.machine_class: one for one in await unit.entitlements(member.id)}
         present = held.get(machine_class)
         after = Entitlement(
@@ -286,7 +300,7 @@ async def put_entitlement(
         await unit.emit(event)
         return after, present is None
 
-    return await lab.store.write(work)
+    return await settled(lab, work)
 
 
 async def find_entitlement(
@@ -310,6 +324,7 @@ async def drop_entitlement(lab: Lab, who: Member, system: str, external_id: str,
 
     async def work(unit: Unit) -> None:
         member = await named_member(unit, system, external_id)
+        _refuse_staff(member)
         if not await unit.drop_entitlement(member.id, machine_class):
             raise NotFound("There is no such entitlement.")
         event = _of_member(
@@ -317,4 +332,4 @@ async def drop_entitlement(lab: Lab, who: Member, system: str, external_id: str,
         )
         await unit.emit(event)
 
-    await lab.store.write(work)
+    await settled(lab, work)

@@ -15,7 +15,7 @@ from orchestrator.domain.event import Event
 from orchestrator.domain.job import Job, JobState
 from orchestrator.domain.machine import Bed
 from orchestrator.domain.member import Entitlement, Member
-from orchestrator.domain.reservation import Reservation, ReservationState
+from orchestrator.domain.reservation import Reservation, ReservationState, held_by
 from orchestrator.domain.run import RunState
 from orchestrator.ports import Demand, Foretold, Spent
 from orchestrator.store import booking_tables, tables
@@ -127,7 +127,8 @@ class Bookings(Work):
 
     async def change_reservation(self, before: Reservation, after: Reservation, event: Event) -> Reservation:
         """The reservation as it now is. Raises Conflict where it is no longer `before`, or another holds its place."""
-        await self._refuse_overlap(after)
+        if after.holds and (not before.holds or before.window != after.window):
+            await self._refuse_overlap(after)
         changes = _RESERVATION.changed(before, after)
         await self._change(booking_tables.reservation, before.id, before.version, changes, before.state.value)
         self._log(event)
@@ -140,13 +141,15 @@ class Bookings(Work):
         if not wanted.holds:
             return
         machines = [m for m in await self.machines() if wanted.covers(m)]
-        for other in await self.reservations(wanted.starts_at, wanted.ends_at):
-            if other.id != wanted.id and any(other.covers(machine) for machine in machines):
-                raise Conflict(
-                    f"{other.system}/{other.external_id} holds it from {other.starts_at.isoformat()} to "
-                    f"{other.ends_at.isoformat()}.",
-                    code="booked_by_other",
-                )
+        others = [
+            other
+            for other in await self.reservations(wanted.starts_at, wanted.ends_at)
+            if other.id != wanted.id and any(other.covers(machine) for machine in machines)
+        ]
+        if any((one.system, one.external_id) == (wanted.system, wanted.external_id) for one in others):
+            raise Conflict("This reservation has been made already.", code="exists")
+        if others:
+            raise held_by(others)
 
     async def calendar(self, site: str) -> SiteCalendar | None:
         row = await self._first(_CALENDAR_OF, site=site)

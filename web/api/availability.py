@@ -7,11 +7,12 @@ from uuid import UUID
 
 from aiohttp import web
 from icalendar import Calendar, Event
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from orchestrator.domain.member import Permission
 from orchestrator.flow.availability import Availability, Stretch, availability
 from web.api.moments import moment
+from web.api.outside import InstantText
 from web.api.reservations import window_of
 from web.api.shapes import ShownInstants
 from web.security import current, language_of
@@ -44,9 +45,9 @@ class ById(Lenient):
 
 
 class WindowQuery(Lenient):
-    from_: AwareDatetime | None = Field(default=None, alias="from")
+    from_: InstantText | None = Field(default=None, alias="from")
     """Left out: now."""
-    to: AwareDatetime | None = None
+    to: InstantText | None = None
     """At most 92 days after `from`; left out: 14."""
 
 

@@ -17,6 +17,7 @@ from orchestrator.ports import Charge, Unit
 from web.api import shapes
 from web.api.moments import moment
 from web.api.outside import ShownName, names
+from web.api.paging import number_of
 from web.api.shapes import ShownLine, ShownMoney, ShownUsage
 from web.keys import SETTINGS
 from web.typed import Answer, Call, Lenient, Route, Shown
@@ -25,7 +26,7 @@ LIMIT_MAX = 1000
 
 
 class FeedQuery(Lenient):
-    after: int = Field(default=0, ge=0, lt=1 << 62)
+    after: str = Field(default="0", max_length=100, json_schema_extra={"pattern": "^[0-9]{1,18}$"})
     """The `seq` of the last one you have."""
     limit: int = Field(default=200, ge=1, le=LIMIT_MAX)
 
@@ -105,7 +106,7 @@ async def _window(unit: Unit, job: Job, run: Run | None) -> Reservation | None:
 
 async def usage_records(call: Call, query: FeedQuery) -> Answer[UsageList]:
     async def work(unit: Unit) -> tuple[list[ShownUsageRecord], int]:
-        rows = await unit.usage_records(query.after, query.limit)
+        rows = await unit.usage_records(number_of(query.after), query.limit)
         return [await _usage(unit, *row) for row in rows if row[1].usage is not None], len(rows)
 
     items, read = await call.lab.store.read(work)
@@ -134,7 +135,7 @@ async def _usage(unit: Unit, seq: int, run: Run, job: Job) -> ShownUsageRecord:
 
 async def charges(call: Call, query: FeedQuery) -> Answer[ChargeList]:
     async def work(unit: Unit) -> list[ShownCharge]:
-        return [await _charge(unit, one) for one in await unit.charges(query.after, query.limit)]
+        return [await _charge(unit, one) for one in await unit.charges(number_of(query.after), query.limit)]
 
     items = await call.lab.store.read(work)
     further = str(items[-1].seq) if len(items) == query.limit else None

@@ -111,10 +111,7 @@ def _read_as(wanted: type[Body], asked: dict[str, Any]) -> Body:
 
 def _cut(body: CutBody) -> CutProcess:
     chosen = dict(body) | {"operations": tuple(sorted(body.operations.items()))}
-    unchecked = object.__new__(CutProcess)
-    for name, value in chosen.items():
-        object.__setattr__(unchecked, name, value)
-    if faults := cut_faults(unchecked):
+    if faults := cut_faults(chosen):
         raise Rejected("This process is not possible.", code="fields", faults=faults)
     return CutProcess(**chosen)
 

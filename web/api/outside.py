@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Annotated
 from uuid import UUID
 
-from pydantic import AwareDatetime, Field, NaiveDatetime
+from pydantic import Field
 
 from orchestrator.domain.errors import Fault, NotFound, Rejected
-from orchestrator.domain.wall import instant_of
+from orchestrator.domain.wall import shown, told
 from orchestrator.ports import Unit
 from web.typed import Given, Lenient, Shown
 
@@ -51,28 +53,38 @@ async def ours(unit: Unit, kind: str, name: OutsideName | None) -> UUID | None:
 class WallTime(Given):
     """What the clock on the wall shows there."""
 
-    local: NaiveDatetime = Field(strict=False)
-    zone: str = Field(max_length=64)
+    local: str = Field(max_length=40, examples=["2026-03-02T14:00"])
+    zone: str = Field(max_length=64, examples=["Europe/Paris"])
     fold: int | None = Field(default=None, ge=0, le=1)
     """Which of two, in the night in which an hour comes twice."""
 
 
-Given_instant = AwareDatetime | WallTime
+InstantText = Annotated[str, Field(max_length=60, json_schema_extra={"format": "date-time"})]
+"""RFC 3339, with an offset."""
+Given_instant = InstantText | WallTime
+_BLANK = re.compile("(?<=[0-9]) (?=[0-9]{2}:[0-9]{2}$)")
 
 
-def instants(**given: datetime | WallTime) -> list[datetime]:
+def instants(**given: str | WallTime) -> list[datetime]:
     """In UTC, in the order given. Raises Rejected with each that names none, or two."""
-    found: list[datetime] = []
-    faults: list[Fault] = []
-    for where, value in given.items():
-        if isinstance(value, datetime):
-            found.append(value)
-            continue
-        instant = instant_of(value.local, value.zone, value.fold, where)
-        if isinstance(instant, Fault):
-            faults.append(instant)
-        else:
-            found.append(instant)
+    read = [_instant(where, value) for where, value in given.items()]
+    faults = tuple(one for one in read if isinstance(one, Fault))
     if faults:
-        raise Rejected("Some fields are not as they must be.", code="fields", faults=tuple(faults))
-    return found
+        raise Rejected("Some fields are not as they must be.", code="fields", faults=faults)
+    return [one for one in read if isinstance(one, datetime)]
+
+
+def maybe(where: str, given: str | WallTime | None) -> datetime | None:
+    """Raises as `instants`."""
+    return None if given is None else instants(**{where: given})[0]
+
+
+def written(where: str, given: str | None) -> datetime | None:
+    """As it stands in an address, in which a + that was not escaped is a blank. Raises as `instants`."""
+    return None if given is None else maybe(where, _BLANK.sub("+", given))
+
+
+def _instant(where: str, value: str | WallTime) -> datetime | Fault:
+    if isinstance(value, str):
+        return told(value, where)
+    return shown(value.local, value.zone, value.fold, where)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from urllib.parse import urlencode
 from uuid import UUID
 
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from orchestrator.domain.errors import Rejected
 from orchestrator.domain.member import Permission
@@ -19,11 +19,13 @@ from web.api.outside import (
     SYSTEM,
     ByOutsideName,
     Given_instant,
+    InstantText,
     OutsideName,
     ShownName,
     instants,
     names,
     ours,
+    written,
 )
 from web.api.paging import cursor_of, text_of
 from web.keys import SETTINGS
@@ -78,8 +80,8 @@ class ReservationList(Shown):
 
 
 class ReservationsQuery(Lenient):
-    from_: AwareDatetime | None = Field(default=None, alias="from")
-    to: AwareDatetime | None = None
+    from_: InstantText | None = Field(default=None, alias="from")
+    to: InstantText | None = None
     """At most 92 days after `from`; left out: 14."""
     machine: UUID | None = None
     system: str | None = Field(default=None, pattern=SYSTEM)
@@ -87,7 +89,17 @@ class ReservationsQuery(Lenient):
     limit: int = Field(default=100, ge=1, le=booking.PAGE_MAX)
 
 
+async def _must_match(call: Call, params: ByOutsideName) -> None:
+    """Raises Precondition where the caller saw another state than the present one."""
+    if call.if_match is None:
+        return
+    system, name = params.system, params.external_id
+    present = await call.lab.store.read(lambda unit: unit.reservation(system, name))
+    call.must_match(str(present.version) if present else "")
+
+
 async def put(call: Call, params: ByOutsideName, body: ReservationBody) -> Answer[ShownReservation]:
+    await _must_match(call, params)
     starts_at, ends_at = instants(starts_at=body.starts_at, ends_at=body.ends_at)
     member_id, organisation_id = await call.lab.store.read(lambda unit: _whose(unit, body))
     wanted = booking.Wanted(
@@ -109,7 +121,8 @@ async def put(call: Call, params: ByOutsideName, body: ReservationBody) -> Answe
         wanted,
         despite_runs=body.despite_runs,
     )
-    return Answer(body=await _shown(call, made), status=201 if new else 200)
+    shown = await _shown(call, made)
+    return Answer(body=shown, status=201 if new else 200, etag=str(shown.version))
 
 
 async def _whose(unit: Unit, body: ReservationBody) -> tuple[UUID | None, UUID | None]:
@@ -118,10 +131,11 @@ async def _whose(unit: Unit, body: ReservationBody) -> tuple[UUID | None, UUID |
 
 async def get(call: Call, params: ByOutsideName) -> Answer[ShownReservation]:
     found = await booking.find(call.lab, member_of(call.request), params.system, params.external_id)
-    return Answer(body=await _shown(call, found))
+    return Answer(body=await _shown(call, found), etag=str(found.version))
 
 
 async def delete(call: Call, params: ByOutsideName) -> None:
+    await _must_match(call, params)
     await booking.cancel(call.lab, member_of(call.request), params.system, params.external_id)
 
 
@@ -142,7 +156,8 @@ async def reservations(call: Call, query: ReservationsQuery) -> Answer[Reservati
     rows = sorted(await call.lab.store.read(work), key=lambda one: (one.starts_at, one.id))
     page, more = rows[: query.limit], len(rows) > query.limit
     further = text_of((page[-1].starts_at, page[-1].id)) if more else None
-    asked = {"from": moment(start), "to": moment(end), "limit": query.limit, "cursor": further}
+    asked = query.model_dump(mode="json", by_alias=True, exclude_none=True)
+    asked |= {"from": moment(start), "to": moment(end), "cursor": further}
     headers = {}
     if further:
         base = call.request.app[SETTINGS].base_url
@@ -151,10 +166,10 @@ async def reservations(call: Call, query: ReservationsQuery) -> Answer[Reservati
     return Answer(body=ReservationList(items=items, next=further), headers=headers)
 
 
-def window_of(call: Call, start: datetime | None, end: datetime | None) -> tuple[datetime, datetime]:
-    """Raises Rejected for one that ends before it starts, or is too long."""
-    begins = start or call.lab.clock.now()
-    ends = end or begins + WINDOW
+def window_of(call: Call, start: str | None, end: str | None) -> tuple[datetime, datetime]:
+    """Raises Rejected for one that ends before it starts, is too long, or lies at the end of time."""
+    begins = written("from", start) or call.lab.clock.now()
+    ends = written("to", end) or begins + min(WINDOW, datetime.max.replace(tzinfo=UTC) - begins)
     if not timedelta() < ends - begins <= WINDOW_MAX:
         fault = booking.window_fault(ends, WINDOW_MAX.days)
         raise Rejected("This is no window.", code="fields", faults=(fault,))
@@ -198,8 +213,16 @@ ROUTES: tuple[Route, ...] = (
         summary="Make a reservation, or let it be so; 409 where another, or a running job, holds the place",
         status=201,
         also=200,
+        etag=True,
     ),
-    Route(method="GET", path=PATH, handler=get, permission=Permission.BOOK, summary="A reservation"),
+    Route(
+        method="GET",
+        path=PATH,
+        handler=get,
+        permission=Permission.BOOK,
+        summary="A reservation",
+        etag=True,
+    ),
     Route(
         method="DELETE",
         path=PATH,
@@ -207,6 +230,7 @@ ROUTES: tuple[Route, ...] = (
         permission=Permission.BOOK,
         summary="Cancel a reservation: the window is everybody's again",
         status=204,
+        etag=True,
     ),
     Route(
         method="GET",

@@ -2,22 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Literal
 from uuid import UUID
 
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
-from orchestrator.domain.errors import Fault, Rejected
+from orchestrator.domain.errors import Fault, NotFound, Rejected
 from orchestrator.domain.member import Entitlement, Level, Member, Organisation, Permission, Public
 from orchestrator.flow import sync
 from orchestrator.ports import Unit
 from web.api.moments import moment
-from web.api.outside import EXTERNAL_ID, SYSTEM, ByOutsideName, OutsideName, ShownName, names, ours
+from web.api.outside import (
+    EXTERNAL_ID,
+    SYSTEM,
+    ByOutsideName,
+    Given_instant,
+    OutsideName,
+    ShownName,
+    maybe,
+    names,
+    ours,
+)
 from web.identity import EMAIL_CHARACTERS_MAX, normal_email
 from web.security import member_of
 from web.typed import Answer, Call, Given, Lenient, Route, Shown
 
 CLASS = r"^[a-z][a-z0-9_-]{0,63}$"
+
+
+Synced = Member | Organisation | Entitlement
+
+
+async def _must_match(call: Call, find: Callable[[], Awaitable[Synced]]) -> None:
+    """Raises Precondition where the caller saw another state than the present one."""
+    if call.if_match is None:
+        return
+    try:
+        call.must_match(str((await find()).version))
+    except NotFound:
+        call.must_match("")
 
 
 # --- members ----------------------------------------------------------------------------------------
@@ -30,7 +54,7 @@ class MemberBody(Given):
     public: Public = Field(default=Public.INDIVIDUAL, strict=False)
     organisation: OutsideName | None = None
     active: bool = True
-    active_until: AwareDatetime | None = Field(default=None, strict=False)
+    active_until: Given_instant | None = None
     """End of the membership; None: without end."""
     locale: Literal["fr", "en"] = "fr"
 
@@ -40,6 +64,7 @@ class ShownMember(Shown):
     names: list[ShownName]
     """All names by which booking systems know them."""
     email: str
+    """Empty: none known."""
     name: str
     public: str
     organisation: list[ShownName]
@@ -50,6 +75,9 @@ class ShownMember(Shown):
 
 
 async def put_member(call: Call, params: ByOutsideName, body: MemberBody) -> Answer[ShownMember]:
+    await _must_match(
+        call, lambda: sync.find_member(call.lab, member_of(call.request), params.system, params.external_id)
+    )
     organisation = body.organisation
     organisation_id = await call.lab.store.read(lambda unit: ours(unit, "organisation", organisation))
     told = sync.Told(
@@ -58,19 +86,20 @@ async def put_member(call: Call, params: ByOutsideName, body: MemberBody) -> Ans
         public=body.public,
         organisation_id=organisation_id,
         active=body.active,
-        active_until=body.active_until,
+        active_until=maybe("active_until", body.active_until),
         locale=body.locale,
     )
     who = member_of(call.request)
     member, new = await sync.put_member(call.lab, who, params.system, params.external_id, told)
-    return Answer(body=await _member(call, member), status=201 if new else 200)
+    return Answer(body=await _member(call, member), status=201 if new else 200, etag=str(member.version))
 
 
 def _email(text: str) -> str:
     """In normal form. Raises Rejected for what can be no address."""
     address = normal_email(text)
     name, _, host = address.rpartition("@")
-    if address and (not name or "." not in host or any(c.isspace() or ord(c) < 32 for c in address)):
+    odd = any(c.isspace() or ord(c) < 32 for c in address)
+    if address and (odd or not name or "." not in host or host.endswith(".invalid")):
         fault = Fault(
             rule="member.address",
             where="email",
@@ -85,10 +114,13 @@ def _email(text: str) -> str:
 async def get_member(call: Call, params: ByOutsideName) -> Answer[ShownMember]:
     who = member_of(call.request)
     member = await sync.find_member(call.lab, who, params.system, params.external_id)
-    return Answer(body=await _member(call, member))
+    return Answer(body=await _member(call, member), etag=str(member.version))
 
 
 async def delete_member(call: Call, params: ByOutsideName) -> None:
+    await _must_match(
+        call, lambda: sync.find_member(call.lab, member_of(call.request), params.system, params.external_id)
+    )
     await sync.erase_member(call.lab, member_of(call.request), params.system, params.external_id)
 
 
@@ -102,7 +134,7 @@ async def _member(call: Call, member: Member) -> ShownMember:
     return ShownMember(
         id=member.id,
         names=own,
-        email=member.email,
+        email=member.email if sync.has_email(member) else "",
         name=member.name,
         public=member.public.value,
         organisation=organisation,
@@ -134,6 +166,10 @@ class ShownOrganisation(Shown):
 async def put_organisation(
     call: Call, params: ByOutsideName, body: OrganisationBody
 ) -> Answer[ShownOrganisation]:
+    await _must_match(
+        call,
+        lambda: sync.find_organisation(call.lab, member_of(call.request), params.system, params.external_id),
+    )
     made, new = await sync.put_organisation(
         call.lab,
         member_of(call.request),
@@ -143,13 +179,13 @@ async def put_organisation(
         siren=body.siren.replace(" ", ""),
         shares=body.shares,
     )
-    return Answer(body=_organisation(made), status=201 if new else 200)
+    return Answer(body=_organisation(made), status=201 if new else 200, etag=str(made.version))
 
 
 async def get_organisation(call: Call, params: ByOutsideName) -> Answer[ShownOrganisation]:
     who = member_of(call.request)
     found = await sync.find_organisation(call.lab, who, params.system, params.external_id)
-    return Answer(body=_organisation(found))
+    return Answer(body=_organisation(found), etag=str(found.version))
 
 
 def _organisation(value: Organisation) -> ShownOrganisation:
@@ -169,7 +205,7 @@ class ByEntitlement(Lenient):
 
 
 class EntitlementBody(Given):
-    until: AwareDatetime | None = Field(default=None, strict=False)
+    until: Given_instant | None = None
     """None: without end."""
     level: Level = Field(default=Level.AUTONOMOUS, strict=False)
     training: str = Field(default="", max_length=200)
@@ -188,17 +224,23 @@ class ShownEntitlement(Shown):
 async def put_entitlement(
     call: Call, params: ByEntitlement, body: EntitlementBody
 ) -> Answer[ShownEntitlement]:
+    await _must_match(
+        call,
+        lambda: sync.find_entitlement(
+            call.lab, member_of(call.request), params.system, params.external_id, params.machine_class
+        ),
+    )
     made, new = await sync.put_entitlement(
         call.lab,
         member_of(call.request),
         params.system,
         params.external_id,
         params.machine_class,
-        until=body.until,
+        until=maybe("until", body.until),
         level=body.level,
         training=body.training,
     )
-    return Answer(body=_entitlement(made), status=201 if new else 200)
+    return Answer(body=_entitlement(made), status=201 if new else 200, etag=str(made.version))
 
 
 async def get_entitlement(call: Call, params: ByEntitlement) -> Answer[ShownEntitlement]:
@@ -206,10 +248,16 @@ async def get_entitlement(call: Call, params: ByEntitlement) -> Answer[ShownEnti
     found = await sync.find_entitlement(
         call.lab, who, params.system, params.external_id, params.machine_class
     )
-    return Answer(body=_entitlement(found))
+    return Answer(body=_entitlement(found), etag=str(found.version))
 
 
 async def delete_entitlement(call: Call, params: ByEntitlement) -> None:
+    await _must_match(
+        call,
+        lambda: sync.find_entitlement(
+            call.lab, member_of(call.request), params.system, params.external_id, params.machine_class
+        ),
+    )
     who = member_of(call.request)
     await sync.drop_entitlement(call.lab, who, params.system, params.external_id, params.machine_class)
 
@@ -242,6 +290,7 @@ def _row(
         summary=summary,
         status=status,
         also=also,
+        etag=True,
     )
 
 

@@ -20,6 +20,11 @@ TERMS: Mapping[str, tuple[str, str]] = {
         N_("Fair share"),
         N_("in full for one who used nothing of late, half for one who used their part"),
     ),
+    "short": (N_("Short"), N_("in full for one that is over at once, half for one of two hours")),
+    "turn": (
+        N_("Machine free again"),
+        N_("in full where somebody clears the bed as soon as it ends; less, the longer it would lie there"),
+    ),
     "deadline": (N_("Deadline"), N_("begins two days before it must start, in full when it must start now")),
     "material": (N_("Material"), N_("in full where a machine has all it needs mounted")),
 }
@@ -29,6 +34,8 @@ SETTINGS: Mapping[str, str] = {
     "age": "schedule_age_per_day",
     "priority": "schedule_priority",
     "share": "schedule_share",
+    "short": "schedule_short",
+    "turn": "schedule_turn",
     "deadline": "schedule_deadline",
     "material": "schedule_material",
 }
@@ -56,6 +63,8 @@ def weights(policy: Policy) -> Mapping[str, int]:
         "age": policy.age_per_day,
         "priority": policy.priority,
         "share": policy.share,
+        "short": policy.short,
+        "turn": policy.turn,
         "deadline": policy.deadline,
         "material": policy.material,
     }

@@ -55,6 +55,8 @@ MENU = (
     MenuItem(path="/reservations", text=N_("Reservations"), needs=Permission.OPERATE),
     MenuItem(path="/hours", text=N_("Hours"), needs=Permission.ADMIN),
     MenuItem(path="/estimates", text=N_("Estimates"), needs=Permission.OPERATE),
+    MenuItem(path="/sources", text=N_("Booking systems"), needs=Permission.ADMIN),
+    MenuItem(path="/webhooks", text=N_("Webhooks"), needs=Permission.HOOKS),
     MenuItem(path="/account", text=N_("Account"), needs=Permission.READ),
 )
 

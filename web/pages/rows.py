@@ -3,7 +3,20 @@
 from __future__ import annotations
 
 from orchestrator.domain.member import Permission
-from web.pages import desk, entrance, estimates, hours, jobs, machines, quotes, reservations, steering, tokens
+from web.pages import (
+    desk,
+    entrance,
+    estimates,
+    hours,
+    jobs,
+    machines,
+    quotes,
+    reservations,
+    sources,
+    steering,
+    tokens,
+    webhooks,
+)
 from web.pages import kiosk as tablet
 from web.security import SIGN_IN_PATH
 from web.typed import PUBLIC, SIGNED_IN, PageRoute
@@ -48,6 +61,17 @@ PAGES: tuple[PageRoute, ...] = (
     PageRoute(method="GET", path="/kiosk", handler=tablet.kiosk_page, permission=PUBLIC),
     PageRoute(method="GET", path="/queue", handler=desk.queue, permission=Permission.ALL_JOBS),
     PageRoute(method="GET", path="/estimates", handler=estimates.listing, permission=Permission.OPERATE),
+    PageRoute(method="GET", path="/sources", handler=sources.listing, permission=Permission.ADMIN),
+    PageRoute(method="POST", path="/sources", handler=sources.add, permission=Permission.ADMIN),
+    PageRoute(method="POST", path="/sources/{id}", handler=sources.change, permission=Permission.ADMIN),
+    PageRoute(
+        method="POST", path="/sources/{id}/{action}", handler=sources.action, permission=Permission.ADMIN
+    ),
+    PageRoute(method="GET", path="/webhooks", handler=webhooks.listing, permission=Permission.HOOKS),
+    PageRoute(method="POST", path="/webhooks", handler=webhooks.make, permission=Permission.HOOKS),
+    PageRoute(
+        method="POST", path="/webhooks/{id}/{action}", handler=webhooks.action, permission=Permission.HOOKS
+    ),
     PageRoute(method="GET", path="/hours", handler=hours.listing, permission=Permission.FLEET),
     PageRoute(method="GET", path="/hours/{site}", handler=hours.form, permission=Permission.ADMIN),
     PageRoute(method="POST", path="/hours/{site}", handler=hours.save, permission=Permission.ADMIN),
