@@ -115,6 +115,8 @@ class Stage:
             quantity=quantity,
             quantity_max=100,
             colours=[],
+            deadline="",
+            notice_hours=24,
             problem=None,
         )
 

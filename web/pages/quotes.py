@@ -13,15 +13,17 @@ from aiohttp import web
 
 from orchestrator.domain.errors import EtabliError, Rejected, Unavailable
 from orchestrator.domain.file import File
-from orchestrator.domain.member import Member
+from orchestrator.domain.member import Member, Permission
 from orchestrator.domain.process import Colour, CutProcess, Making, Material, Process, Quality, Turn, placed
 from orchestrator.domain.quote import Quote
 from orchestrator.flow import advise, report, submit
 from orchestrator.flow.lab import Lab
+from web.keys import SETTINGS
 from web.multipart import upload_of
 from web.pages import cuts
-from web.pages.face import as_id, form_of, id_in, lab_of, me, page, problem, see
+from web.pages.face import as_id, form_of, id_in, lab_of, me, page, problem, reader_of, see
 from web.pages.jobs import listed
+from web.pages.steering import instant
 
 
 async def upload(request: web.Request) -> web.StreamResponse:
@@ -122,12 +124,12 @@ async def quote_page(request: web.Request) -> web.StreamResponse:
 
 
 async def _quote_page(
-    request: web.Request, quote_id: UUID, refusal: EtabliError | None = None
+    request: web.Request, quote_id: UUID, refusal: EtabliError | None = None, *, deadline: str = ""
 ) -> web.StreamResponse:
     lab, who = lab_of(request), me(request)
     quote = await report.quote_of(lab, who, quote_id)
     file = await report.file_of(lab, who, quote.file_id)
-    return await _choices(request, file, quote, quote.process, quote.quantity, refusal)
+    return await _choices(request, file, quote, quote.process, quote.quantity, refusal, deadline=deadline)
 
 
 async def _choices(
@@ -139,6 +141,7 @@ async def _choices(
     refusal: EtabliError | None,
     *,
     status: int | None = None,
+    deadline: str = "",
 ) -> web.StreamResponse:
     """A price beside the choices that made it, or those just made that cannot be priced."""
     lab, who = lab_of(request), me(request)
@@ -151,6 +154,8 @@ async def _choices(
         "quantity": quantity,
         "quantity_max": lab.limits.quantity_max,
         "problem": told,
+        "deadline": deadline,
+        "notice_hours": 0 if reader_of(request).may(Permission.OPERATE) else lab.policy.deadline_notice_hours,
     }
     template = "quote.html"
     if isinstance(process, CutProcess) and file.analysis is not None:
@@ -180,9 +185,12 @@ async def advice(request: web.Request) -> web.StreamResponse:
 
 
 async def accept(request: web.Request) -> web.StreamResponse:
-    quote_id = id_in(request)
+    """The deadline may be left out; one that cannot be leaves everything as it was, with the reason."""
+    quote_id, form = id_in(request), await form_of(request)
+    given = form.get("deadline", "").strip()
     try:
-        job, _created = await submit.accept(lab_of(request), me(request), quote_id)
+        wanted = instant(given, request.app[SETTINGS].time_zone) if given else None
+        job, _created = await submit.accept(lab_of(request), me(request), quote_id, deadline=wanted)
     except (Rejected, Unavailable) as no:
-        return await _quote_page(request, quote_id, no)
+        return await _quote_page(request, quote_id, no, deadline=given)
     return see(f"/jobs/{job.id}")

@@ -70,7 +70,7 @@ _SENTENCES: Mapping[str, tuple[str, Tone]] = {
     "run.judged": (N_("How it came out: %(verdict)s"), Tone.CALM),
     "release.refused": (N_("A start from elsewhere was refused: it is released at the machine"), Tone.BAD),
     "job.approved": (N_("The lab has agreed to it"), Tone.GOOD),
-    "job.reprioritised": (N_("Asked for otherwise: %(priority)s, %(deadline)s"), Tone.CALM),
+    "job.reprioritised": (N_("Asked for otherwise: %(wish)s"), Tone.CALM),
     "hold.captured": (N_("%(amount)s charged"), Tone.CALM),
     "hold.released": (N_("%(amount)s of the amount set aside is free again"), Tone.CALM),
     "job.finished": (N_("Done"), Tone.GOOD),
@@ -184,10 +184,8 @@ class _Words(dict[str, str]):
                 return self._verdict()
             case "why":
                 return self._why()
-            case "priority":
-                return self._priority()
-            case "deadline":
-                return self._deadline()
+            case "wish":
+                return ", ".join(filter(None, (self._priority(), self._deadline())))
             case "amount" | "now" | "promised":
                 cents = _count(self._event.data.get(f"{name}_cents"))
                 return self._formats.money(Money(cents, self._view.quote.total.currency))
@@ -205,6 +203,8 @@ class _Words(dict[str, str]):
     def _priority(self) -> str:
         said = str(self._event.data.get("priority"))
         known = Priority(said) if said in set(Priority) else Priority.STANDARD
+        if known is Priority.STANDARD:
+            return ""
         return self._translate(N_("urgency “%(name)s”")) % {"name": self._translate(PRIORITIES[known].text)}
 
     def _deadline(self) -> str:

@@ -141,6 +141,8 @@ def cut_values(
         "process": making,
         "quantity": 3,
         "quantity_max": 100,
+        "deadline": "",
+        "notice_hours": 24,
         "problem": problem,
         "rows": cuts.rows(analysis, making, quote),
         "sheets": sheets,

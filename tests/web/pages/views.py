@@ -190,6 +190,8 @@ def _quote_page(locale: str) -> Sheet:
         "quantity": 3,
         "quantity_max": 100,
         "colours": list(Colour),
+        "deadline": EVIL,
+        "notice_hours": 24,
         "problem": problem_of(InsufficientBalance(), locale),
     }
     return Sheet(template="quote.html", values=values)
