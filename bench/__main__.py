@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import core, estimate, laser, learning, mutation, planner
+from bench.schedule import run as schedule
 from bench.table import Row, table
 
 BENCHMARKS: Mapping[str, Callable[[], Coroutine[Any, Any, list[Row]]]] = {
@@ -22,6 +23,7 @@ BENCHMARKS: Mapping[str, Callable[[], Coroutine[Any, Any, list[Row]]]] = {
 }
 WITH_ARGUMENTS: Mapping[str, Callable[[Sequence[str]], Coroutine[Any, Any, list[Row]]]] = {
     "estimate": estimate.run,
+    "schedule": schedule.run,
 }
 ROOT = Path(__file__).parents[1]
 

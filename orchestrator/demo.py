@@ -23,7 +23,7 @@ from orchestrator.domain.event import SYSTEM, Event, Json
 from orchestrator.domain.machine import Abilities, Bed, Kind, Machine
 from orchestrator.domain.member import PERMISSIONS, ApiToken, Entitlement, Member, Role
 from orchestrator.domain.presence import ReleasePolicy
-from orchestrator.domain.process import Material
+from orchestrator.domain.process import Colour, Material
 from orchestrator.domain.tariff import tariff_a
 from orchestrator.domain.units import Money
 from orchestrator.flow.lab import Lab
@@ -147,12 +147,12 @@ def machines(site: str, data: Path) -> list[tuple[Machine, dict[str, Json]]]:
         conditions=("lid", "extractor"),
     )
     rows = [
-        ("Ada", Kind.PRINTER, "fdm", mk3s, Material.PLA),
-        ("Blaise", Kind.PRINTER, "fdm", mk3s, Material.PLA),
-        ("Célestine", Kind.PRINTER, "fdm", mk3s, Material.PLA),
-        ("Denis", Kind.PRINTER, "fdm", mk3s, Material.PETG),
-        ("Émilie", Kind.PRINTER, "fdm", mini, Material.PLA),
-        ("Foucault", Kind.LASER, "laser", laser, None),
+        ("Ada", Kind.PRINTER, "fdm", mk3s, Material.PLA, Colour.BLACK),
+        ("Blaise", Kind.PRINTER, "fdm", mk3s, Material.PLA, Colour.WHITE),
+        ("Célestine", Kind.PRINTER, "fdm", mk3s, Material.PLA, Colour.RED),
+        ("Denis", Kind.PRINTER, "fdm", mk3s, Material.PETG, Colour.TRANSPARENT),
+        ("Émilie", Kind.PRINTER, "fdm", mini, Material.PLA, Colour.BLACK),
+        ("Foucault", Kind.LASER, "laser", laser, None, None),
     ]
     return [_machine(site, data, *row) for row in rows]
 
@@ -165,6 +165,7 @@ def _machine(
     machine_class: str,
     abilities: Abilities,
     material: Material | None,
+    colour: Colour | None,
 ) -> tuple[Machine, dict[str, Json]]:
     machine = Machine(
         id=uuid5(_SPACE, f"machine {name}"),
@@ -175,6 +176,7 @@ def _machine(
         driver="simulated",
         abilities=abilities,
         material=material,
+        colour=colour,
         version=1,
         bed=Bed.CLEAR,
     )

@@ -26,6 +26,7 @@ from aiohttp import web as http
 from drivers.registry import DRIVERS
 from monitoring.metrics import Metrics
 from orchestrator import terminal
+from orchestrator.bookings.registry import systems
 from orchestrator.clock import SystemClock
 from orchestrator.demo import Demo, seed
 from orchestrator.doctor import examine
@@ -35,12 +36,17 @@ from orchestrator.domain.machine import Machine
 from orchestrator.flow.fleet import Fleet
 from orchestrator.flow.lab import Lab, Limits, Workbench
 from orchestrator.flow.prepare import prepare_work, start_missing
+from orchestrator.flow.sources import EVERY_MINUTE, POLLS, poll_work
 from orchestrator.flow.starting import NotOurTurn
 from orchestrator.flow.submit import analyse_work
 from orchestrator.flow.tasks import pass_on_cancellation
+from orchestrator.flow.webhooks import deliver_work, follow
+from orchestrator.outbound import LOOPBACK, OutboundHttp, networks
 from orchestrator.ports import Accident, Clock, Driver
+from orchestrator.sealed import KEY_NAME, AesSeal
 from orchestrator.settings import Settings, read_settings
 from orchestrator.store.files import DiskFiles
+from orchestrator.store.log import REMEMBERED_FOR
 from orchestrator.store.schema import migrate
 from orchestrator.store.sql import SqlStore
 from orchestrator.work.dbos import DbosWork
@@ -79,6 +85,9 @@ async def parts(settings: Settings, roles: frozenset[str]) -> AsyncIterator[Part
         stack.push_async_callback(store.close)
         workshop = SandboxedWorkshop(settings.slicer or None, data=settings.data)
         stack.push_async_callback(workshop.close)
+        seal = AesSeal.from_file(settings.secret_file or settings.data / KEY_NAME)
+        outbound = OutboundHttp(networks(settings.outbound_networks))
+        stack.push_async_callback(outbound.close)
         bench = Workbench(
             site=settings.site,
             store=store,
@@ -89,17 +98,26 @@ async def parts(settings: Settings, roles: frozenset[str]) -> AsyncIterator[Part
             address=settings.address,
             policy=settings.policy,
             time_zone=settings.time_zone,
+            outbound=outbound,
+            seal=seal,
+            systems=systems(outbound, seal, clock),
         )
         work = DbosWork(
             settings.url if settings.on_postgres else settings.data,
             executor_id=settings.executor or f"{socket.gethostname()}-{'-'.join(sorted(roles))}",
-            kinds=(analyse_work(bench), prepare_work(bench)),
+            kinds=(
+                analyse_work(bench),
+                prepare_work(bench),
+                *poll_work(bench, lambda: work),
+                deliver_work(bench),
+            ),
             clock=clock,
             executes="worker" in roles,
             poll_seconds=1.0 if roles == ALL_ROLES else 0.5,
         )
         await work.launch()
         stack.push_async_callback(work.close)
+        await work.schedule(POLLS, EVERY_MINUTE, POLLS)
         yield Parts(lab=Lab.on(bench, work), store=store, work=work, workshop=workshop)
 
 
@@ -123,6 +141,7 @@ def _tasks(built: Parts, settings: Settings, roles: frozenset[str]) -> list[Coro
     tasks: list[Coroutine[Any, Any, None]] = [built.store.watch(), built.work.watch(), _mend(built)]
     if "worker" in roles:
         tasks.append(built.workshop.warm())
+        tasks.append(follow(built.lab))
     if "web" in roles:
         tasks.append(_web(built, settings))
     if "fleet" in roles:
@@ -138,6 +157,7 @@ async def _web(built: Parts, settings: Settings) -> None:
         trusted_proxies=tuple(p.strip() for p in settings.trusted_proxies.split(",") if p.strip()),
         metrics_token=settings.metrics_token,
         time_zone=settings.time_zone,
+        requests_per_minute=settings.requests_per_minute,
     )
     runner = Runner(build(built.lab, web_settings, Metrics(built.store).exposition))
     await runner.setup()
@@ -222,10 +242,16 @@ async def _mend(built: Parts) -> None:
                 known = await lab.store.read(lambda unit: unit.known_hashes())
                 await lab.files.sweep(known, ORPHAN_SECONDS)
                 await asyncio.to_thread(built.workshop.forget_pictures, known)
+                await _forget_answers(lab)
                 swept = lab.clock.monotonic()
         except Unavailable as down:
             log.warning("mending waits: %s", down)
         await lab.clock.sleep(MEND_SECONDS)
+
+
+async def _forget_answers(lab: Lab) -> None:
+    before = lab.clock.now() - REMEMBERED_FOR
+    await lab.store.write(lambda unit: unit.forget(before))
 
 
 def _stop_on_signal() -> asyncio.Event:
@@ -265,7 +291,8 @@ def _told(wrong: EtabliError) -> int:
 def _settings(arguments: argparse.Namespace) -> Settings:
     settings = read_settings(Path("etabli.toml"))
     if arguments.command == "demo":
-        settings = replace(settings, data=Path("var/demo"), port=8080, database_url="")
+        own = ",".join(map(str, LOOPBACK))  # so that one can try webhooks on one's own machine
+        settings = replace(settings, data=Path("var/demo"), port=8080, database_url="", outbound_networks=own)
     given = {name: value for name in ("port", "data", "site") if (value := getattr(arguments, name, None))}
     return replace(settings, **given)
 

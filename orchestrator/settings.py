@@ -44,6 +44,8 @@ class Settings:
     schedule_share: int = Policy.share
     schedule_deadline: int = Policy.deadline
     schedule_material: int = Policy.material
+    schedule_short: int = Policy.short
+    schedule_turn: int = Policy.turn
     schedule_half_life_days: int = Policy.half_life_days
     schedule_no_show_minutes: int = Policy.no_show_minutes
     schedule_margin_minutes: int = Policy.margin_minutes

@@ -375,8 +375,8 @@ def warning(
     return MeshWarning(
         code=code,
         severity=severity,
-        text_en=words.en.format(**english),
-        text_fr=words.fr.format(**french),
+        text_en=words.in_english(english),
+        text_fr=words.in_french(french),
         params=english,
         remedy_en=words.remedy_en.format(**english),
         remedy_fr=words.remedy_fr.format(**french),

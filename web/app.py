@@ -19,6 +19,7 @@ from web.keys import (
     EXPOSITION,
     LAB,
     OPENAPI,
+    PACE,
     ROWS,
     SETTINGS,
     STREAMS,
@@ -26,6 +27,7 @@ from web.keys import (
     Exposition,
 )
 from web.openapi import document
+from web.pace import Pace
 from web.pages.trouble import error_page
 from web.routes import API, ROUTES
 from web.security import guard, set_headers, translate
@@ -42,6 +44,7 @@ def build(lab: Lab, settings: WebSettings, exposition: Exposition) -> web.Applic
     app[LAB] = lab
     app[SETTINGS] = settings
     app[DOORMAN] = Doorman(lab.store, lab.clock)
+    app[PACE] = Pace(settings.requests_per_minute, lab.clock)
     app[OPENAPI] = document(API, settings.base_url)
     app[EXPOSITION] = exposition
     app[ERROR_PAGE] = error_page

@@ -55,6 +55,12 @@ class MethodNotAllowed(Rejected):
         self.allowed = allowed
 
 
+class Precondition(Rejected):
+    """This has changed since you saw it; look again, then ask again."""
+
+    code = "precondition"
+
+
 class TooSlow(Rejected):
     """The request did not arrive in time."""
 
@@ -85,6 +91,7 @@ STATUS: Mapping[type[EtabliError], HTTPStatus] = {
     Unauthenticated: HTTPStatus.UNAUTHORIZED,
     BadRequest: HTTPStatus.BAD_REQUEST,
     MethodNotAllowed: HTTPStatus.METHOD_NOT_ALLOWED,
+    Precondition: HTTPStatus.PRECONDITION_FAILED,
     TooSlow: HTTPStatus.REQUEST_TIMEOUT,
     UnsupportedMedia: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     Forbidden: HTTPStatus.FORBIDDEN,
@@ -108,6 +115,7 @@ TITLES: Mapping[HTTPStatus, tuple[str, str]] = {
     HTTPStatus.METHOD_NOT_ALLOWED: ("Not possible here", "Impossible ici"),
     HTTPStatus.REQUEST_TIMEOUT: ("Too slow", "Trop lent"),
     HTTPStatus.CONFLICT: ("Not in this state", "Impossible dans cet état"),
+    HTTPStatus.PRECONDITION_FAILED: ("Changed in the meantime", "Modifié entre-temps"),
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: ("Too large", "Trop volumineux"),
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: ("Wrong kind of content", "Type de contenu non accepté"),
     HTTPStatus.UNPROCESSABLE_ENTITY: ("Cannot be done as asked", "Impossible tel que demandé"),
@@ -124,6 +132,13 @@ FRENCH: Mapping[str, str] = {
     "forbidden": "Vous n’avez pas le droit de faire cela.",
     "not_found": "Cela n’existe pas.",
     "method_not_allowed": "Cela ne peut pas se faire ici.",
+    "too_many_requests": "Trop de demandes ; attendez un peu avant la suivante.",
+    "idempotency.running": "Cette demande est déjà en cours ; attendez sa réponse.",
+    "idempotency.reused": "Cette clé a déjà servi à autre chose ; prenez-en une nouvelle.",
+    "idempotency.key": "Ce n’est pas une clé d’idempotence.",
+    "idempotency.once": "C’est fait, et la réponse ne se montre qu’une fois.",
+    "idempotency.unknown": "La demande a commencé et sa réponse s’est perdue ; regardez ce qui a été fait.",
+    "precondition": "Cela a changé depuis que vous l’avez vu ; regardez de nouveau, puis recommencez.",
     "insufficient_balance": "Le solde du compte ne couvre pas la somme à réserver.",
     "quote.expired": "Le devis a expiré ; demandez-en un nouveau.",
     "too_large": "C’est plus grand que la limite.",
@@ -152,6 +167,41 @@ FRENCH: Mapping[str, str] = {
     "quote.process": "Ce fichier ne se fabrique pas ainsi.",
     "quote.machine_class": "Le lab n’a pas de machine de cette classe.",
     "laser.check": "Le fichier préparé n’a pas passé notre propre contrôle ; l’équipe est prévenue.",
+    "source.lines": "Une machine par ligne : 12 = Prusa",
+    "source.choice": "Ce choix n’est pas possible.",
+    "source.taken": "Une source porte déjà ce nom.",
+    "source.kind": "Cette installation ne sait pas parler à ce système.",
+    "notices.too_many": "Trop d’annonces ; attendez une minute.",
+    "notices.secret": "Ce n’est pas un secret de chez nous.",
+    "webhook.address": "Aucun message ne peut être envoyé à cette adresse.",
+    "webhook.topics": "Certains évènements demandés ne sont pas publiés.",
+    "webhook.too_many": "Il y a déjà assez de webhooks ; supprimez-en un d’abord.",
+    "webhook.off": "Ce webhook est éteint ; rallumez-le d’abord.",
+    "outbound.address": "Cette adresse ne peut pas être appelée.",
+    "outbound.unknown": "Ce nom d’hôte est inconnu.",
+    "outbound.unreachable": "Le serveur ne répond pas.",
+    "outbound.slow": "Le serveur n’a pas répondu à temps.",
+    "seal.key": "La clé des secrets manque ou n’est pas la bonne ; l’exploitant doit s’en occuper.",
+    "deadline.past": "Cette échéance est passée.",
+    "deadline.notice": "Cette échéance est trop proche ; demandez à l’équipe.",
+    "instant.form": "Cette date ne se lit pas.",
+    "not_member": "Cette personne n’est pas membre du lab.",
+    "member_inactive": "L’adhésion n’est pas active, ou a pris fin.",
+    "booked_by_other": "Quelqu’un d’autre a déjà réservé ce moment.",
+    "conflict": "Cela a changé entre-temps.",
+    "changed": "Cela a changé entre-temps ; regardez l’état actuel.",
+    "too_many": "Trop de demandes ; attendez un peu avant la prochaine.",
+    "sign_in.busy": "Beaucoup de personnes se connectent en ce moment ; réessayez dans quelques secondes.",
+    "quote.material": "Aucune machine assez grande ne prend ce matériau.",
+    "quote.quantity": "Cette quantité n’est pas possible.",
+    "report.period": "Ce n’est pas une période.",
+    "calendar.order": "La fin doit venir après le début, le même jour.",
+    "calendar.zone": "Ce fuseau horaire n’existe pas.",
+    "token.limit": "Il y a déjà assez de clés ; révoquez-en une d’abord.",
+    "token.scopes": "Choisissez ce que la clé permet : jamais plus que son membre.",
+    "token.name": "Dites à quoi elle sert, en quelques mots.",
+    "token.expires": "Cette date est passée.",
+    "token.session": "Une clé ne crée pas de clés : connectez-vous.",
     "internal": "Quelque chose s’est mal passé chez nous ; c’est noté.",
 }
 """Sentence per code; a fault's own text goes before it."""

@@ -8,10 +8,8 @@ from aiohttp import web
 
 from orchestrator.domain.errors import Forbidden, Unavailable
 from web.keys import EXPOSITION, SETTINGS
-from web.security import is_in, peer_of
+from web.security import LOOPBACK, is_in, peer_of
 from web.typed import Call, Shown
-
-LOOPBACK = ("127.0.0.0/8", "::1")
 
 
 class Health(Shown):

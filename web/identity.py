@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from functools import cache
+from functools import cache, lru_cache
 from ipaddress import IPv6Address, ip_address, ip_network
 from typing import TypeVar
 
@@ -161,6 +161,7 @@ class Doorman:
         self._pool = ThreadPoolExecutor(HASHING_THREADS, thread_name_prefix="password")
         self._hashing = 0
         self._blocked: dict[str, datetime] = {}
+        self._noting: set[str] = set()  # tokens whose use is being written down
 
     def close(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
@@ -303,7 +304,19 @@ class Doorman:
         dead = token.revoked_at is not None or (token.expires_at is not None and token.expires_at <= now)
         if not hmac.compare_digest(token.secret_sha256, _sha256(secret)) or dead or not member.active:
             return None
+        await self._note_use(token, now)
         return Caller(member=member, permissions=token.scopes & PERMISSIONS[member.role], token_id=token.id)
+
+    async def _note_use(self, token: ApiToken, now: datetime) -> None:
+        """When a token was last used, to within some minutes: one write then, however many ask at once."""
+        lately = token.used_at is not None and now - token.used_at < SEEN_EVERY
+        if lately or token.id in self._noting:
+            return
+        self._noting.add(token.id)
+        try:
+            await self._store.write(lambda unit: unit.api_token_used(token.id, now))
+        finally:
+            self._noting.discard(token.id)
 
 
 def _refuse_odd(address: str, password: str) -> None:
@@ -322,7 +335,7 @@ def _refuse_odd(address: str, password: str) -> None:
 
 def _keys_of(address: str, peer: str) -> dict[str, str]:
     """What failures are counted against; hashed, so that the table names nobody."""
-    network = _network(peer)
+    network = network_of(peer)
     return {
         "here": _sha256(f"here {address} {network}")[:32],
         "peer": _sha256(f"peer {network}")[:32],
@@ -330,8 +343,11 @@ def _keys_of(address: str, peer: str) -> dict[str, str]:
     }
 
 
-def _network(peer: str) -> str:
+@lru_cache(maxsize=4096)
+def network_of(peer: str) -> str:
     """An IPv6 customer has a whole /64 to come from."""
+    if ":" not in peer:
+        return peer
     try:
         address = ip_address(peer)
     except ValueError:

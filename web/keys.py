@@ -15,6 +15,7 @@ from orchestrator.domain.presence import Kiosk
 from orchestrator.flow.lab import Lab
 from web.errors import Problem
 from web.identity import Caller, Doorman
+from web.pace import Pace
 from web.settings import WebSettings
 from web.typed import PageRoute, Route
 
@@ -28,6 +29,7 @@ Rows = Mapping[Any, Route | PageRoute]
 LAB = web.AppKey("lab", Lab)
 SETTINGS = web.AppKey("settings", WebSettings)
 DOORMAN = web.AppKey("doorman", Doorman)
+PACE = web.AppKey("pace", Pace)
 ROWS: web.AppKey[Rows] = web.AppKey("rows")
 OPENAPI = web.AppKey("openapi", bytes)
 EXPOSITION: web.AppKey[Exposition] = web.AppKey("exposition")

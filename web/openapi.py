@@ -23,6 +23,28 @@ UPLOAD = {
     "properties": {"file": {"type": "string", "format": "binary"}},
 }
 
+TEXT = {"type": "string"}
+HEADERS: dict[str, Any] = {
+    "ETag": {"description": "Names this state: for If-None-Match and If-Match.", "schema": TEXT},
+    "Idempotent-Replayed": {
+        "description": "`true`: it was done before under this key, and this is the answer given then.",
+        "schema": {"type": "string", "enum": ["true"]},
+    },
+    "Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer", "minimum": 1}},
+}
+CONDITIONS = {
+    "If-None-Match": "The ETag you know: 304 where it is still the present one.",
+    "If-Match": "The ETag you saw: 412 where it is no longer the present one.",
+    "Idempotency-Key": "Asked again under the same key within 72 hours it is done once, and answered the same. 409 "
+    "while it runs; 422 where the key was used for something else. What was refused frees its key.",
+}
+PROBLEMS = {
+    "409": "Not in this state, or a request with this key is running.",
+    "412": "It has changed since you saw it.",
+    "422": "Not as asked, or the key was used for something else.",
+    "429": "Too many requests.",
+}
+
 
 async def served(request: web.Request) -> web.StreamResponse:
     return web.Response(body=request.app[OPENAPI], content_type="application/json", charset="utf-8")
@@ -48,6 +70,7 @@ def document(routes: Iterable[Route], base_url: str) -> bytes:
         "paths": paths,
         "components": {
             "schemas": schemas["$defs"],
+            "headers": HEADERS,
             "securitySchemes": {
                 "token": {"type": "http", "scheme": "bearer", "bearerFormat": "etb_<id>_<secret>"},
                 "session": {"type": "apiKey", "in": "cookie", "name": "etabli"},
@@ -90,10 +113,25 @@ def _parameters(route: Route, signature: Signature) -> list[dict[str, Any]]:
             {"name": name, "in": "header", "required": True, "schema": {"type": "string", "maxLength": 200}}
             for name in PROOF_HEADERS
         ]
-    if route.idempotency:
-        schema = {"type": "string", "maxLength": 200}
-        made.append({"name": "Idempotency-Key", "in": "header", "required": False, "schema": schema})
-    return made
+    return made + [_condition(name) for name in _conditions(route)]
+
+
+def _conditions(route: Route) -> list[str]:
+    """Headers by which a caller says under what condition it asks."""
+    if route.etag:
+        return ["If-None-Match" if route.method == "GET" else "If-Match"]
+    return ["Idempotency-Key"] if route.takes_key else []
+
+
+def _condition(name: str) -> dict[str, Any]:
+    schema = {"type": "string", "maxLength": 200}
+    return {
+        "name": name,
+        "in": "header",
+        "required": False,
+        "description": CONDITIONS[name],
+        "schema": schema,
+    }
 
 
 def _of(model: type[BaseModel] | None, place: str) -> list[dict[str, Any]]:
@@ -142,7 +180,27 @@ def _responses(route: Route, signature: Signature, schemas: dict[str, Any]) -> d
         good["content"] = {route.media_type: {"schema": {}}}
     problem = schemas["named"][(Problem, "serialization")]
     bad = {"description": "A problem.", "content": {"application/problem+json": {"schema": problem}}}
+    good |= _headers(*(["ETag"] if route.etag else []), *(["Idempotent-Replayed"] if route.takes_key else []))
     again = {"200": good | {"description": "It was done before."}} if route.idempotency else {}
     if route.also is not None:
         again[str(route.also)] = good | {"description": "It was there before."}
-    return {str(route.status): good, **again, "default": bad}
+    later = bad | {"description": PROBLEMS["429"]} | _headers("Retry-After")
+    told = {status: bad | {"description": PROBLEMS[status]} for status in _conditional(route)}
+    same = {"304": {"description": "As you know it."} | _headers("ETag")} if _may_be_known(route) else {}
+    return {str(route.status): good, **again, **same, **told, "429": later, "default": bad}
+
+
+def _may_be_known(route: Route) -> bool:
+    return route.etag and route.method == "GET"
+
+
+def _conditional(route: Route) -> list[str]:
+    """The statuses that say that a condition is not met."""
+    if route.takes_key:
+        return ["409", "422"]
+    return ["412"] if route.etag and route.method != "GET" else []
+
+
+def _headers(*names: str) -> dict[str, Any]:
+    """Of an answer; they are defined once for all."""
+    return {"headers": {name: {"$ref": f"#/components/headers/{name}"} for name in names}} if names else {}

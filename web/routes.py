@@ -20,7 +20,10 @@ from web.api import (
     people,
     queue,
     reservations,
+    sources,
     sync,
+    tokens,
+    webhooks,
 )
 from web.openapi import served as openapi_document
 from web.pages.rows import PAGES
@@ -35,8 +38,15 @@ def _post(path: str, handler: object, permission: Needs, summary: str) -> Route:
     return Route(method="POST", path=f"{V1}{path}", handler=handler, permission=permission, summary=summary)  # type: ignore[arg-type]
 
 
-def _get(path: str, handler: object, permission: Needs, summary: str) -> Route:
-    return Route(method="GET", path=f"{V1}{path}", handler=handler, permission=permission, summary=summary)  # type: ignore[arg-type]
+def _get(path: str, handler: object, permission: Needs, summary: str, *, etag: bool = False) -> Route:
+    return Route(
+        method="GET",
+        path=f"{V1}{path}",
+        handler=handler,  # type: ignore[arg-type]
+        permission=permission,
+        summary=summary,
+        etag=etag,
+    )
 
 
 def _here(method: str, name: str, handler: object, summary: str, status: int = 200) -> Route:
@@ -136,7 +146,7 @@ API: tuple[Route, ...] = (
         idempotency=True,
     ),
     _get("/jobs", jobs.jobs, Permission.READ, "Jobs, newest first: mine, or everybody's for staff"),
-    _get("/jobs/{id}", jobs.job, Permission.READ, "A job with its runs and its receipt"),
+    _get("/jobs/{id}", jobs.job, Permission.READ, "A job with its runs and its receipt", etag=True),
     _get("/jobs/{id}/events", jobs.events, Permission.READ, "What happened to a job"),
     _get(
         "/jobs/{id}/explain",
@@ -166,7 +176,7 @@ API: tuple[Route, ...] = (
         "Accept the usage of a finished run that looked odd",
     ),
     _get("/machines", fleet.machines, Permission.FLEET, "All machines"),
-    _get("/machines/{id}", fleet.machine, Permission.FLEET, "A machine"),
+    _get("/machines/{id}", fleet.machine, Permission.FLEET, "A machine", etag=True),
     _post("/machines/{id}/clear", fleet.clear, Permission.OPERATE, "I have looked: the bed is clear"),
     _post("/machines/{id}/occupy", fleet.occupy, Permission.OPERATE, "Take a clearing back"),
     _post("/machines/{id}/hold", fleet.hold, Permission.OPERATE, "Keep it from taking new work"),
@@ -215,10 +225,13 @@ API: tuple[Route, ...] = (
     ),
     _get("/accounts/{id}", people.account, Permission.READ, "My account: `me` or its id"),
     *queue.ROUTES,
+    *tokens.ROUTES,
     *availability.ROUTES,
     *feeds.ROUTES,
     *reservations.ROUTES,
     *sync.ROUTES,
+    *sources.ROUTES,
+    *webhooks.ROUTES,
     Route(
         method="GET",
         path="/healthz",

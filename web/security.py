@@ -33,12 +33,14 @@ from web.errors import (
     retry_after_seconds,
 )
 from web.identity import Caller, SignedIn
-from web.keys import CALLER, DOORMAN, ERROR_PAGE, INCIDENT, NONCE, ROWS, SETTINGS
+from web.keys import CALLER, DOORMAN, ERROR_PAGE, INCIDENT, NONCE, PACE, ROWS, SETTINGS
 from web.typed import AT_MACHINE, PUBLIC, SIGNED_IN, PageRoute, Route
 
 log = logging.getLogger("etabli.web")
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+LOOPBACK = ("127.0.0.0/8", "::1")
+HEALTH = frozenset({"/healthz", "/readyz"})
 SIGN_IN_PATH = "/sign-in"
 LANGUAGE_COOKIE = "etabli_language"
 FORM_TOKEN_FIELD = "csrf"
@@ -146,9 +148,10 @@ def is_in(address: str, networks: tuple[str, ...]) -> bool:
 @web.middleware
 async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Nobody passes whom the row does not name."""
+    row = row_of(request)
+    _keep_pace(request, row)
     if request.match_info.http_exception is not None:
         return await handler(request)
-    row = row_of(request)
     if row is None:
         raise Forbidden("This address has no row in the table of routes.")
     if "Content-Encoding" in request.headers:
@@ -163,6 +166,24 @@ async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
     return await handler(request)
 
 
+def _keep_pace(request: web.Request, row: Route | PageRoute | None) -> None:
+    """Raises TooMany. Who watches over us from this machine is not counted, nor what costs nothing to serve. Devices at
+    machines have a bucket beside that of their address: what people do there never silences them."""
+    path, peer = request.path, peer_of(request)
+    if row is not None and (path.startswith("/static/") or path == "/metrics"):
+        return
+    if path in HEALTH and is_in(peer, LOOPBACK):
+        return
+    if row is not None and row.permission is AT_MACHINE:
+        request.app[PACE].admit("", f"device at {peer}")
+        return
+    request.app[PACE].admit(_credential(request), peer)
+
+
+def _credential(request: web.Request) -> str:
+    return request.headers.get("Authorization", "") or _cookie(request)
+
+
 async def _identify(request: web.Request) -> None:
     """By the token where one is sent, else by the cookie; one that is wrong is as good as none."""
     doorman = request.app[DOORMAN]
@@ -174,6 +195,7 @@ async def _identify(request: web.Request) -> None:
         caller = await doorman.by_session(secret) if secret else None
     if caller is not None:
         request[CALLER] = caller
+        request.app[PACE].met(_credential(request))
 
 
 async def _identify_by_address(request: web.Request) -> None:

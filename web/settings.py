@@ -21,6 +21,7 @@ class WebSettings:
     connections_per_peer_max: int = 100
     uploads_per_member_max: int = 8
     streams_per_member_max: int = 6
+    requests_per_minute: int = 0  # of one token, session or address, before 429; 0: any number
     heartbeat_seconds: float = (
         15.0  # a silent event stream says so often that it lives, and looks whether it still may
     )

@@ -8,6 +8,7 @@ call it; a row without a permission cannot be written, and what is not in the ta
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -18,6 +19,7 @@ from pydantic import BaseModel, ConfigDict
 
 from orchestrator.domain.member import Permission
 from orchestrator.flow.lab import Lab
+from web.errors import Precondition
 from web.identity import Caller
 
 
@@ -63,6 +65,7 @@ class Answer(Generic[OutT]):
     body: OutT
     status: int | None = None  # None: the row's
     headers: Mapping[str, str] = field(default_factory=dict)
+    etag: str = ""  # names this state of what is shown, e.g. its version; written quoted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +83,41 @@ class Call:
             raise LookupError("a public route has no caller")
         return self.caller
 
+    @property
+    def if_match(self) -> str | None:
+        """The ETag the caller saw, as it is sent in If-Match: the first of several; `*` is any; None: not said."""
+        seen = tags_of(self.request.headers.get("If-Match", ""))
+        return seen[0] if seen else None
+
+    def must_match(self, present_etag: str) -> None:
+        """Raises Precondition (412) where the caller saw another state than the present one.
+
+        Between this look and the change somebody may be faster, so the change itself compares too: a Conflict with
+        the code `changed` becomes a Precondition where the caller sent If-Match.
+        """
+        seen = tags_of(self.request.headers.get("If-Match", ""))
+        if seen and "*" not in seen and present_etag not in seen:
+            raise Precondition
+
+
+_ETAG = re.compile(r'[\s,]*(W/)?"([\x21\x23-\x7e]*)"')
+_BARE = re.compile(r"[\w.-]+")
+CONDITION_CHARACTERS_MAX = 2000
+
+
+def tags_of(header: str, *, weak: bool = False) -> tuple[str, ...]:
+    """The tags in an If-Match, or (with `weak`, so that W/ counts too) an If-None-Match; `*` is any.
+
+    A single one may come without its quotes, as people type it. What cannot be read is a tag that nothing has.
+    """
+    text = header.strip()[:CONDITION_CHARACTERS_MAX]
+    if text == "*" or not text:
+        return ("*",) if text else ()
+    if _BARE.fullmatch(text):
+        return (text,)
+    found = list(_ETAG.finditer(text))
+    return tuple(one[2] if weak or not one[1] else "" for one in found) or ("",)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Route:
@@ -92,15 +130,25 @@ class Route:
     summary: str
     status: int = 200
     also: int | None = None  # another status of success, as 200 where 201 says that it is new
-    idempotency: bool = False  # takes an Idempotency-Key
+    idempotency: bool = False  # asked twice it is done once, key or not: 200 the second time
+    secret: bool = False  # the answer tells a secret: it is remembered under no key
     upload: bool = False  # takes multipart/form-data with the field `file`; the handler reads it
     media_type: str = "application/json"  # of the answer
     token_in_query: bool = (
         False  # a calendar's address may carry `?token=`, of a token that only reads machines
     )
+    etag: bool = (
+        False  # GET: answers carry an ETag, the handler's or the body's hash; else: takes an If-Match
+    )
     identify: bool = (
         True  # False: a public row that works without knowing who asks, also when the store is down
     )
+
+    @property
+    def takes_key(self) -> bool:
+        """May a caller send an Idempotency-Key? A device at a machine has its own proof against saying things twice,
+        and what is uploaded twice is one file."""
+        return self.method == "POST" and self.permission not in {PUBLIC, AT_MACHINE} and not self.upload
 
 
 PageHandler = Callable[[web.Request], Awaitable[web.StreamResponse]]

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
+from itertools import islice
 from zoneinfo import ZoneInfo
 
 from orchestrator.domain.member import Public
@@ -42,6 +43,7 @@ Span = tuple[datetime, datetime]
 """[start, end) in UTC."""
 HORIZON_DAYS = 62  # how far ahead the next opening is looked for
 CHUNK_DAYS = 16
+STAFFED_SPANS = 24  # as many are looked at ahead: beyond them all is alike
 
 
 def open_until(
@@ -77,6 +79,14 @@ def next_open(
         if end > at and (end - begin).total_seconds() >= seconds:
             return begin
     return None
+
+
+def staffed_ahead(calendar: SiteCalendar | None, at: datetime) -> list[tuple[float, float]]:
+    """When the staff are there, in seconds from `at`; for ever without a calendar."""
+    if calendar is None or not calendar.openings:
+        return [(0.0, float("inf"))]
+    spans = islice((span for span in _ahead(calendar, None, at, True) if span[1] > at), STAFFED_SPANS)
+    return [((start - at).total_seconds(), (end - at).total_seconds()) for start, end in spans]
 
 
 def is_holiday(calendar: SiteCalendar | None, at: datetime) -> bool:

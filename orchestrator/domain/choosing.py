@@ -84,7 +84,7 @@ class _Free:
             object, tuple[int, int]
         ] = {}  # kind of job -> (seconds, milligrams) that found nothing
         self._holders = {
-            h for s in stations for w in s.windows for h in (w.member_id, w.organisation_id) if h
+            h.int for s in stations for w in s.windows for h in (w.member_id, w.organisation_id) if h
         }
         self._margin_seconds = moment.policy.margin_minutes * 60
         self._until_window = {s.machine.id: _until_window(s, moment.now) for s in stations}
@@ -92,24 +92,25 @@ class _Free:
 
     def take(self, c: Candidate) -> UUID | None:
         """The machine this job gets, which is then gone; None: none of them now."""
-        room = [b for b in self._suited_for(c.needs) if b.stations and holds(b.size_mm, c.size_mm)]
-        if not room:
+        suited = self._suited_for(c.needs)
+        if not suited:
             return None
-        kind, size = self._kind(c, room), _size(c)
+        kind = self._kind(c, suited)
         in_vain = self._in_vain.get(kind)
-        if in_vain is not None and size[0] >= in_vain[0] and size[1] >= in_vain[1]:
+        if in_vain is not None and c.takes.p90 >= in_vain[0] and c.milligrams >= in_vain[1]:
             return None  # machines only become fewer, and what is longer or heavier fits nowhere it did not
+        room = [beds for beds in suited if beds.stations and holds(beds.size_mm, c.size_mm)]
         best = self._best(c, room)
         if best is None:
-            self._in_vain[kind] = size
+            self._in_vain[kind] = (c.takes.p90, c.milligrams)
             return None
         self._give_away(best.machine.id)
         return best.machine.id
 
-    def _kind(self, c: Candidate, room: list[_Beds]) -> object:
+    def _kind(self, c: Candidate, suited: list[_Beds]) -> object:
         """What the rules look at beside how long and heavy the job is."""
         own = c.member.id if self._holds(c) or not c.member.current(self._moment.now) else None
-        return c.needs, tuple(beds.size_mm for beds in room), c.member.public, c.standing, own
+        return id(suited), c.size_mm, c.standing, own
 
     def _suited_for(self, needs: Needs) -> list[_Beds]:
         """By size, the smallest first."""
@@ -162,7 +163,10 @@ class _Free:
 
     def _holds(self, c: Candidate) -> bool:
         """Is one of the windows its member's?"""
-        return c.member.id in self._holders or c.member.organisation_id in self._holders
+        organisation_id = c.member.organisation_id
+        return c.member.id.int in self._holders or (
+            organisation_id is not None and organisation_id.int in self._holders
+        )
 
     def _refusal(self, c: Candidate, station: Station) -> Refusal | None:
         for rule in (*PERSON_FITS, *TIME_FITS):
@@ -178,10 +182,6 @@ class _Free:
                 at=None,
             )
         return None
-
-
-def _size(c: Candidate) -> tuple[int, int]:
-    return c.takes.p90, c.milligrams
 
 
 def _until_window(station: Station, now: datetime) -> float:

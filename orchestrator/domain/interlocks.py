@@ -7,7 +7,7 @@ is bad. It is not a safety system; firmware, interlock switches and people are.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
@@ -224,10 +224,25 @@ def bad_conditions(
     return tuple(_bad(name) for name in needed if not _good(readings.get(name), machine.id, now))
 
 
+def folded(readings: Iterable[Reading], now: datetime) -> Mapping[str, Reading]:
+    """What counts of each input of one machine, of all that speak of it, by name.
+
+    One that says it is bad outweighs any that call it good; who has said nothing for a while says nothing.
+    """
+    counts: dict[str, Reading] = {}
+    for reading in sorted(
+        readings, key=lambda one: (_fresh(one, now), _fresh(one, now) and not one.good, one.at)
+    ):
+        counts[reading.name] = reading
+    return counts
+
+
 def _good(reading: Reading | None, machine_id: UUID, now: datetime) -> bool:
-    """A reading of the future is a clock gone wrong, and as bad as a stale one."""
-    if reading is None or reading.machine_id != machine_id or not reading.good:
-        return False
+    return reading is not None and reading.machine_id == machine_id and reading.good and _fresh(reading, now)
+
+
+def _fresh(reading: Reading, now: datetime) -> bool:
+    """A reading of the future is a clock gone wrong, and no better than a stale one."""
     return 0 <= (now - reading.at).total_seconds() <= CONDITION_SECONDS_MAX
 
 

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from functools import cached_property
 from typing import NamedTuple
 from uuid import UUID
 
@@ -19,6 +18,7 @@ from orchestrator.domain.calendar import SiteCalendar, is_holiday, next_open, op
 from orchestrator.domain.job import Job
 from orchestrator.domain.machine import WORKING, Activity, Bed, Link, Machine, holds, needs_release
 from orchestrator.domain.member import Entitlement, Level, Member
+from orchestrator.domain.once import once
 from orchestrator.domain.policy import Policy
 from orchestrator.domain.presence import ReleasePolicy
 from orchestrator.domain.process import Colour, CutProcess, Material
@@ -91,33 +91,31 @@ class Candidate(Asker):
     def milligrams(self) -> int:
         return self.job.artifact.filament_milligrams if self.job.artifact else 0
 
-    @cached_property
+    @once
     def needs(self) -> Needs:
-        job, artifact, process = self.job, self.job.artifact, self.job.process
-        printed = None if isinstance(process, CutProcess) else process
-        return Needs(
-            machine_class=job.machine_class,
-            profile=artifact.profile if artifact else "",
-            material=printed.material if printed else None,
-            colour=printed.colour if printed else None,
-            nozzle_micrometres=artifact.nozzle_micrometres if artifact and printed else None,
-        )
+        artifact, process = self.job.artifact, self.job.process
+        profile = artifact.profile if artifact else ""
+        if isinstance(process, CutProcess):
+            return Needs(self.job.machine_class, profile, None, None, None)
+        nozzle = artifact.nozzle_micrometres if artifact else None
+        return Needs(self.job.machine_class, profile, process.material, process.colour, nozzle)
 
-    @cached_property
+    @once
     def size_mm(self) -> tuple[int, int, int]:
         """Of one copy, rounded up."""
         return self.job.artifact.size_mm if self.job.artifact else (0, 0, 0)
 
-    @cached_property
+    @once
     def came(self) -> float:
         """Seconds since 1970 at which it was first queued."""
         return (self.job.queued_at or self.job.created_at).timestamp()
 
-    @cached_property
-    def standing(self) -> object:
-        """What of its member's trainings, and the staff's consent, the rules look at."""
-        held = tuple((e.machine_class, e.level, e.until) for e in self.entitlements)
-        return held, self.approved
+    @once
+    def standing(self) -> str:
+        """What of its member's public and trainings, and of the staff's consent, the rules look at; a string, because
+        it is looked up by the thousand."""
+        held = (f"{e.machine_class} {e.level} {e.until}" for e in self.entitlements)
+        return " | ".join((self.member.public, str(self.approved), *held))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,7 +127,7 @@ class Station:
     windows: tuple[Reservation, ...] = ()  # that hold and have not ended, the earliest first
     calendar: SiteCalendar | None = None
 
-    @cached_property
+    @once
     def attended(self) -> bool:
         return needs_release(self.machine)
 

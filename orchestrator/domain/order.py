@@ -1,9 +1,13 @@
-"""In which order waiting jobs are served: a score of five terms, as batch systems do it, and fair share among people.
+"""In which order waiting jobs are served: a score of seven terms, as batch systems do it, and fair share among people.
 
 Score (after Slurm's multifactor plugin, slurm.schedmd.com/priority_multifactor.html): a weighted sum of factors from 0
-to 1 for the class of the job, the fair share of whose it is, how near its deadline is and whether its material is
-loaded, and of its age in days. Only the age has no upper end: a job that has waited longer than another by
-`overtaking_days(policy)` goes first whatever the other has, so nobody starves.
+to 1 for the class of the job, the fair share of whose it is, how short it is, how soon its bed would be cleared, how
+near its deadline is and whether its material is loaded, and of its age in days. Only the age has no upper end: a job
+that has waited longer than another by `overtaking_days(policy)` goes first whatever the other has, so nobody starves.
+
+Short jobs (Slurm's job size factor) let many people go with their part while one more waits a little longer. A bed is
+only cleared while the staff are there: one hour's print begun at closing time blocks its machine all night, one of
+twelve hours works through it. So what ends just before the staff leave, or just before they are back, goes first.
 
 Fair share (Slurm's classic algorithm, slurm.schedmd.com/classic_fair_share.html): F = 2^(-UE/S), with S the share a
 member has a right to and UE what they used of late, both as parts of the whole. Use is halved every half-life. Members
@@ -12,6 +16,7 @@ of an organisation answer for each other in part: UE = U + (UE_organisation - U)
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +24,7 @@ from datetime import datetime
 from types import MappingProxyType
 from uuid import UUID
 
+from orchestrator.domain.calendar import SiteCalendar, staffed_ahead
 from orchestrator.domain.job import Priority
 from orchestrator.domain.machine import Machine
 from orchestrator.domain.matching import Candidate, Needs, could_ever, suits
@@ -29,13 +35,15 @@ DAY_SECONDS = 86_400
 CLASSES: Mapping[Priority, float] = MappingProxyType(
     {Priority.LOW: 0.0, Priority.STANDARD: 1 / 3, Priority.TEACHING: 2 / 3, Priority.URGENT: 1.0}
 )
+SHORT_SECONDS = 2 * 3600
+"""A job of so long is half as short as one that is over at once."""
 DEADLINE_HORIZON_SECONDS = 2 * DAY_SECONDS
 """How long before its last possible start a deadline begins to count."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Term:
-    name: str  # `age`, `priority`, `share`, `deadline`, `material`
+    name: str  # `age`, `priority`, `share`, `short`, `turn`, `deadline`, `material`
     value: float  # days for the age; 0 to 1 for the others
     points: float
 
@@ -52,56 +60,84 @@ class Standing:
 
     shares: Mapping[UUID, float]  # by member: F; one who is not named has used nothing
     loaded: Mapping[Needs, bool]  # whether some machine that could take such a job has all it needs mounted
+    calendar: SiteCalendar | None = None  # by whose hours beds are cleared; None: at any time
 
 
 def overtaking_days(policy: Policy) -> float:
     """A job that came this much later than another never goes before it where both would fit."""
-    others = policy.priority + policy.share + policy.deadline + policy.material
+    others = policy.priority + policy.share + policy.short + policy.turn + policy.deadline + policy.material
     return others / policy.age_per_day
 
 
 def ranked(queue: Iterable[Candidate], standing: Standing, policy: Policy, now: datetime) -> list[Candidate]:
     """The queue, the next first. Equal scores keep the order in which they came, then that of the ids."""
-    instant = now.timestamp()
-    keyed = [(-points(c, standing, policy, instant), c.came, c.job.id.int, c) for c in queue]
+    points = Scorer(standing, policy, now).points
+    keyed = [(-points(c), c.came, c.job.id.int, c) for c in queue]
     keyed.sort()
     return [row[-1] for row in keyed]
 
 
-def points(c: Candidate, standing: Standing, policy: Policy, now_seconds: float) -> float:
-    """The score alone; `now_seconds` as of `datetime.timestamp`."""
-    job = c.job
-    total = (
-        policy.age_per_day * max(0.0, now_seconds - c.came) / DAY_SECONDS
-        + policy.priority * CLASSES[job.priority]
-        + policy.share * standing.shares.get(job.member_id, 1.0)
-    )
-    if standing.loaded.get(c.needs, False):
-        total += policy.material
-    if job.deadline is not None:
-        total += policy.deadline * _urgency(c, now_seconds)
-    return total
+class Scorer:
+    """The scores of one moment; what all of them share is worked out once."""
+
+    def __init__(self, standing: Standing, policy: Policy, now: datetime) -> None:
+        self._shares, self._loaded, self._policy = standing.shares, standing.loaded, policy
+        self._now = now.timestamp()
+        self._staffed = staffed_ahead(standing.calendar, now)
+        self._ends = [end for _, end in self._staffed]
+        self._classes = {one: policy.priority * value for one, value in CLASSES.items()}
+        self._per_second = policy.age_per_day / DAY_SECONDS
+        self._share, self._turns, self._shorts = policy.share, policy.turn, policy.short * SHORT_SECONDS
+
+    def points(self, c: Candidate) -> float:
+        """The score alone."""
+        job, seconds = c.job, c.takes.p50
+        total = (
+            self._per_second * max(0.0, self._now - c.came)
+            + self._classes[job.priority]
+            + self._share * self._shares.get(job.member_id, 1.0)
+            + self._shorts / (SHORT_SECONDS + seconds)
+            + self._turns * self._turn(seconds)
+        )
+        if self._loaded.get(c.needs, False):
+            total += self._policy.material
+        if job.deadline is not None:
+            total += self._policy.deadline * self._urgency(c)
+        return total
+
+    def score(self, c: Candidate) -> Score:
+        """The same, term by term, for whoever asks why."""
+        policy, job, seconds = self._policy, c.job, c.takes.p50
+        values = (
+            ("age", max(0.0, self._now - c.came) / DAY_SECONDS, policy.age_per_day),
+            ("priority", CLASSES[job.priority], policy.priority),
+            ("share", self._shares.get(job.member_id, 1.0), policy.share),
+            ("short", SHORT_SECONDS / (SHORT_SECONDS + seconds), policy.short),
+            ("turn", self._turn(seconds), policy.turn),
+            ("deadline", self._urgency(c) if job.deadline else 0.0, policy.deadline),
+            ("material", 1.0 if self._loaded.get(c.needs, False) else 0.0, policy.material),
+        )
+        terms = tuple(Term(name=name, value=value, points=value * weight) for name, value, weight in values)
+        return Score(points=self.points(c), terms=terms)
+
+    def _turn(self, seconds: float) -> float:
+        """Of the time until the staff can clear the bed of a run that starts now, which part is work?"""
+        place = bisect_right(self._ends, seconds)
+        if place == len(self._ends):
+            return 1.0
+        back = self._staffed[place][0]
+        return 1.0 if back <= seconds else seconds / back
+
+    def _urgency(self, c: Candidate) -> float:
+        """0 while there is time, 1 when it must start now to be done in time, and after that."""
+        assert c.job.deadline is not None
+        slack = c.job.deadline.timestamp() - self._now - c.takes.p90
+        return min(1.0, max(0.0, 1 - slack / DEADLINE_HORIZON_SECONDS))
 
 
 def score(c: Candidate, standing: Standing, policy: Policy, now: datetime) -> Score:
-    """The same, term by term, for whoever asks why."""
-    instant = now.timestamp()
-    values = (
-        ("age", max(0.0, instant - c.came) / DAY_SECONDS, policy.age_per_day),
-        ("priority", CLASSES[c.job.priority], policy.priority),
-        ("share", standing.shares.get(c.job.member_id, 1.0), policy.share),
-        ("deadline", _urgency(c, instant) if c.job.deadline else 0.0, policy.deadline),
-        ("material", 1.0 if standing.loaded.get(c.needs, False) else 0.0, policy.material),
-    )
-    terms = tuple(Term(name=name, value=value, points=value * weight) for name, value, weight in values)
-    return Score(points=points(c, standing, policy, instant), terms=terms)
-
-
-def _urgency(c: Candidate, now_seconds: float) -> float:
-    """0 while there is time, 1 when it must start now to be done in time, and after that."""
-    assert c.job.deadline is not None
-    slack = c.job.deadline.timestamp() - now_seconds - c.takes.p90
-    return min(1.0, max(0.0, 1 - slack / DEADLINE_HORIZON_SECONDS))
+    """Why is it where it is?"""
+    return Scorer(standing, policy, now).score(c)
 
 
 def loaded(needs: Iterable[Needs], machines: Sequence[Machine]) -> Mapping[Needs, bool]:
@@ -139,22 +175,22 @@ def fair_shares(
 ) -> Mapping[UUID, float]:
     """F of each of `members` (those who wait or have used something of late): 1 for who used nothing, 0.5 for who used
     just their share, towards 0 for who used many times that."""
-    whole = sum(used.get(member.id, 0.0) for member in members)
+    use = [used.get(member.id, 0.0) for member in members]
+    whole = sum(use)
     if whole <= 0:
         return {member.id: 1.0 for member in members}
-    accounts: defaultdict[UUID, list[Member]] = defaultdict(list)
-    for member in members:
-        accounts[member.organisation_id or member.id].append(member)
+    accounts: defaultdict[UUID, list[tuple[UUID, float]]] = defaultdict(list)
+    for member, seconds in zip(members, use, strict=True):
+        accounts[member.organisation_id or member.id].append((member.id, seconds / whole))
     shares = {key: _shares_of(organisations.get(key)) for key in accounts}
     all_shares = sum(shares.values())
     found: dict[UUID, float] = {}
     for key, people in accounts.items():
         account_share = shares[key] / all_shares
-        account_use = sum(used.get(member.id, 0.0) for member in people) / whole
-        for member in people:
-            own = used.get(member.id, 0.0) / whole
+        account_use = sum(own for _, own in people)
+        for member_id, own in people:
             effective = own + (account_use - own) / len(people)
-            found[member.id] = 2.0 ** (-effective * len(people) / account_share)
+            found[member_id] = 2.0 ** (-effective * len(people) / account_share)
     return found
 
 

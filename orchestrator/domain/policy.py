@@ -14,10 +14,12 @@ class Policy:
     """Points; what a day of waiting is worth beside the rest."""
 
     age_per_day: int = 1000  # for each day in the queue, without end
-    priority: int = 2000  # for the highest class; the others in proportion
-    share: int = 3000  # for one who used nothing of late
+    priority: int = 1500  # for the highest class; the others in proportion
+    share: int = 1500  # for one who used nothing of late
     deadline: int = 1000  # for one whose deadline is now
     material: int = 300  # for one that needs no change of material
+    short: int = 1500  # for one that is over at once; half of it for one of two hours
+    turn: int = 2000  # for one whose bed is cleared as soon as it ends; less, the longer it would lie there
     half_life_days: int = 7  # what was used so long ago counts half
     no_show_minutes: int = 15  # after which a booking nobody uses is everybody's again
     margin_minutes: int = 5  # that a run keeps away from the next window

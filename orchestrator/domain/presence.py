@@ -45,7 +45,7 @@ class Reading:
     name: str
     good: bool
     at: datetime
-    source: str  # `controller`, or the kiosk's name
+    source: str  # `controller`, or the kiosk's id: one cannot speak in another's place
 
 
 @dataclass(frozen=True, kw_only=True)

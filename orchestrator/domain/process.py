@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
+from typing import Any
 
 from orchestrator.domain.errors import Fault
 
@@ -119,23 +120,23 @@ class CutProcess:
     unit: str = ""  # how the drawing's numbers are to be read, where it does not say; empty: as it says
 
     def __post_init__(self) -> None:
-        if wrong := cut_faults(self):
+        if wrong := cut_faults(vars(self)):
             raise ValueError(f"{wrong[0].where} cannot be {wrong[0].seen}. {wrong[0].remedy}")
 
 
 Making = Process | CutProcess
 
 
-def cut_faults(process: CutProcess) -> tuple[Fault, ...]:
-    """One fault for each choice that no cut can have."""
-    numbers = {name: getattr(process, name) for name in CUT_RANGES}
-    faults = list(_outside(numbers, CUT_RANGES))
-    if not faults and process.rotation_degrees % 90:
-        faults.append(_fault("rotation_degrees", process.rotation_degrees, "0, 90, 180 or 270."))
-    width, depth = process.sheet_mm or (None, None)
+def cut_faults(chosen: Mapping[str, Any]) -> tuple[Fault, ...]:
+    """One fault for each choice, by its name, that no cut can have."""
+    faults = list(_outside(chosen, CUT_RANGES))
+    turned = chosen["rotation_degrees"]
+    if turned % 90 and "process.rotation_degrees" not in {fault.where for fault in faults}:
+        faults.append(_fault("rotation_degrees", turned, "0, 90, 180 or 270."))
+    width, depth = chosen["sheet_mm"] or (None, None)
     lengths = {
-        "x_mm": process.x_mm,
-        "y_mm": process.y_mm,
+        "x_mm": chosen["x_mm"],
+        "y_mm": chosen["y_mm"],
         "sheet_mm.width": width,
         "sheet_mm.depth": depth,
     }

@@ -21,7 +21,7 @@ from orchestrator.domain.run import Cause, Run, RunEvent, RunState
 from orchestrator.flow.bill import release_all, settle_job
 from orchestrator.flow.finish import end_run
 from orchestrator.flow.lab import Lab
-from orchestrator.flow.moves import actor_of, change_machine, move_job, move_run, set_bed
+from orchestrator.flow.moves import actor_of, change_machine, move_job, move_run, run_event, set_bed
 from orchestrator.flow.submit import prepare_id, start_preparing
 from orchestrator.ports import Ended, Outcome, Unit
 
@@ -74,7 +74,7 @@ async def _ask_cancel(lab: Lab, unit: Unit, who: Member, job: Job) -> Job:
     if job.cancel_requested:
         return job
     run = await _active_run(unit, job)
-    event = _run_event(lab, "run.cancel_requested", who, job, run)
+    event = run_event(lab, "run.cancel_requested", actor_of(who), job, run)
     return await unit.change_job(job, replace(job, cancel_requested=True), event)
 
 
@@ -90,17 +90,35 @@ async def resume(lab: Lab, who: Member, job_id: UUID) -> Job:
 
 
 async def _refuse_remote(lab: Lab, who: Member, job_id: UUID) -> None:
+    no = Forbidden("This machine goes on only by a release at the machine.", code="laser.remote_start")
+
     async def work(unit: Unit) -> bool:
         job = await own_job(unit, who, job_id)
         run = await _active_run(unit, job)
         machine = await unit.machine(run.machine_id)
         if machine is None or not needs_release(machine):
             return False
-        await unit.emit(_run_event(lab, "release.refused", who, job, run))
+        await keep_refused(unit, run_event(lab, "release.refused", actor_of(who), job, run), no)
         return True
 
     if await lab.store.write(work):
-        raise Forbidden("This machine goes on only by a release at the machine.", code="laser.remote_start")
+        raise no
+
+
+REFUSED_A_MINUTE = 5
+"""Refused starts that the log keeps of one machine in a minute; somebody who goes on asking fills no disk."""
+
+
+async def keep_refused(unit: Unit, event: Event, no: Forbidden) -> None:
+    """Keep that somebody tried to start a machine from elsewhere.
+
+    Raises `no` where enough of it is kept. That takes the count of this one back with it, so that of a flood that
+    never ends some are kept in every minute.
+    """
+    key = f"release.refused:{event.machine_id}"
+    if await unit.count_attempt(key, event.at, 60) > REFUSED_A_MINUTE:
+        raise no
+    await unit.emit(event)
 
 
 async def _ask_run(lab: Lab, who: Member, job_id: UUID, topic: str, allowed: frozenset[RunState]) -> Job:
@@ -109,7 +127,7 @@ async def _ask_run(lab: Lab, who: Member, job_id: UUID, topic: str, allowed: fro
         run = await _active_run(unit, job)
         if run.state not in allowed:
             raise Conflict(f"The run is {run.state.value}.", code="state")
-        await unit.emit(_run_event(lab, topic, who, job, run))
+        await unit.emit(run_event(lab, topic, actor_of(who), job, run))
         return job
 
     return await lab.store.write(work)
@@ -120,18 +138,6 @@ async def _active_run(unit: Unit, job: Job) -> Run:
         if run.ended_at is None:
             return run
     raise Conflict("No run of this job is under way.", code="state")
-
-
-def _run_event(lab: Lab, topic: str, who: Member, job: Job, run: Run) -> Event:
-    return Event(
-        topic=topic,
-        at=lab.clock.now(),
-        actor=actor_of(who),
-        member_id=job.member_id,
-        job_id=job.id,
-        run_id=run.id,
-        machine_id=run.machine_id,
-    )
 
 
 async def retry(lab: Lab, who: Member, job_id: UUID) -> Job:
@@ -287,7 +293,7 @@ async def decide_run(lab: Lab, who: Member, run_id: UUID, verdict: Verdict) -> R
         if job is None:
             raise NotFound("The run's job is gone.")
         decided = await _apply(lab, unit, who, run, job, verdict)
-        await unit.emit(_run_event(lab, "run.decided", who, job, run))
+        await unit.emit(run_event(lab, "run.decided", actor_of(who), job, run))
         return decided
 
     return await lab.store.write(work)

@@ -12,8 +12,8 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from orchestrator.domain.errors import Conflict, Unavailable
-from orchestrator.domain.event import SYSTEM, Event
-from orchestrator.domain.interlocks import Facts, must_hold
+from orchestrator.domain.event import SYSTEM, Json
+from orchestrator.domain.interlocks import Facts, folded, must_hold
 from orchestrator.domain.job import Job
 from orchestrator.domain.machine import Machine
 from orchestrator.domain.matching import Refusal, Until
@@ -30,6 +30,7 @@ from orchestrator.domain.run import ENDED, Run, RunState
 from orchestrator.flow.bill import hold_stands
 from orchestrator.flow.dispatch import entitled_classes
 from orchestrator.flow.lab import Lab
+from orchestrator.flow.moves import run_event
 from orchestrator.ports import Control, Driver, Ticket, Unit
 
 WATCH_SECONDS = HEARTBEAT_SECONDS / 2
@@ -57,7 +58,7 @@ async def facts(
         kiosk=await unit.kiosk(presence.kiosk_id) if presence else None,
         may_release=person is not None and may_release(person, job),
         trained=person is not None and machine.machine_class in await entitled_classes(unit, person.id, now),
-        readings={reading.name: reading for reading in await unit.readings(machine.id)},
+        readings=folded(await unit.readings(machine.id), now),
         overrides=await standing(unit, lab, machine.id),
     )
 
@@ -142,10 +143,11 @@ class Attendance:
             return None, ()
         self._hear(await unit.presence_for(run_id))
         now, heard_at = self._lab.clock.monotonic(), self._heard_at
-        readings = {reading.name: reading for reading in await unit.readings(machine.id)}
+        at = self._lab.clock.now()
+        readings = folded(await unit.readings(machine.id), at)
         overrides = await standing(unit, self._lab, machine.id)
         age = None if heard_at is None else now - heard_at
-        return run, must_hold(machine, readings, overrides, self._lab.clock.now(), age)
+        return run, must_hold(machine, readings, overrides, at, age)
 
     def _hear(self, presence: Presence | None) -> None:
         """What stood there before we looked is no sign of life, and what we may have read too late is none either."""
@@ -167,21 +169,19 @@ class Attendance:
             await self._tell(run, reasons)
 
     async def _tell(self, run: Run, reasons: Sequence[Refusal]) -> None:
-        event = Event(
-            topic="run.held_back",
-            at=self._lab.clock.now(),
-            actor=SYSTEM,
-            data={
-                "rules": [no.rule for no in reasons],
-                "needed": [no.needed or no.seen for no in reasons],
-                "words": " ".join(no.reason for no in reasons),
-            },
-            run_id=run.id,
-            job_id=run.job_id,
-            machine_id=self._machine_id,
-        )
+        data: dict[str, Json] = {
+            "rules": [no.rule for no in reasons],
+            "needed": [no.needed or no.seen for no in reasons],
+            "words": " ".join(no.reason for no in reasons),
+        }
+
+        async def work(unit: Unit) -> None:
+            job = await unit.job(run.job_id)
+            if job is not None:
+                await unit.emit(run_event(self._lab, "run.held_back", SYSTEM, job, run, data))
+
         try:
-            await self._lab.store.write(lambda unit: unit.emit(event))
+            await self._lab.store.write(work)
         except Unavailable:
             return
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -50,17 +51,29 @@ async def availability(lab: Lab, machine_id: UUID, start: datetime, end: datetim
         machine = await unit.machine(machine_id)
         if machine is None:
             raise NotFound("There is no such machine.")
-        windows = [one for one in await unit.reservations(start, end) if one.covers(machine)]
-        taken = [_reserved(one) for one in windows]
-        run = await _running(unit, machine, now)
-        if run is not None and run.starts_at < end and (run.ends_at is None or run.ends_at.p90 > start):
-            taken.append(run)
-        if now < end:
-            taken += _standing(machine, now)
-        taken.sort(key=lambda one: (one.starts_at, one.kind))
-        return Availability(machine=machine, start=start, end=end, taken=tuple(taken))
+        windows = await unit.reservations(start, end)
+        taken = await taken_of(unit, machine, windows, start, end, now)
+        return Availability(machine=machine, start=start, end=end, taken=taken)
 
     return await lab.store.read(work)
+
+
+async def taken_of(
+    unit: Unit,
+    machine: Machine,
+    windows: Sequence[Reservation],
+    start: datetime,
+    end: datetime,
+    now: datetime,
+) -> tuple[Stretch, ...]:
+    """What touches [start, end) on a machine, the earliest first; `windows` may be those of all machines."""
+    taken = [_reserved(one) for one in windows if one.covers(machine)]
+    run = await _running(unit, machine, now)
+    if run is not None and run.starts_at < end and (run.ends_at is None or run.ends_at.p90 > start):
+        taken.append(run)
+    if now < end:
+        taken += _standing(machine, now)
+    return tuple(sorted(taken, key=lambda one: (one.starts_at, one.kind)))
 
 
 def _reserved(value: Reservation) -> Stretch:

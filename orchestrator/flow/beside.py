@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
-from orchestrator.domain.interlocks import bad_conditions
+from orchestrator.domain.interlocks import bad_conditions, folded
 from orchestrator.domain.machine import Machine, needs_release
 from orchestrator.domain.matching import Refusal
 from orchestrator.domain.member import Member, Permission
@@ -50,7 +50,7 @@ async def _beside(lab: Lab, unit: Unit, who: Member, machine: Machine) -> Beside
     job = await unit.job(run.job_id) if run else None
     member = await unit.member(job.member_id) if job and staff else None
     staged_at = await staged_since(unit, run) if run else None
-    readings = {one.name: one for one in await unit.readings(machine.id)}
+    readings = folded(await unit.readings(machine.id), now)
     overrides = await standing(unit, lab, machine.id)
     shown = tuple(one for one in overrides if one.stands(now) or one.waits(now))
     people = {person for one in shown for person in (one.asked_by, one.confirmed_by) if person}

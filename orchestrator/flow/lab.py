@@ -3,13 +3,16 @@ nowhere else."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 
 from orchestrator.domain.matching import Moment
 from orchestrator.domain.policy import Policy
 from orchestrator.domain.presence import PRESENCE_SECONDS_MAX
+from orchestrator.domain.source import SourceKind
+from orchestrator.flow.closed import NoOutbound, NoSeal
 from orchestrator.flow.sight import Sight
-from orchestrator.ports import Clock, DurableWork, Files, Store, Workshop
+from orchestrator.ports import BookingSystem, Clock, DurableWork, Files, Outbound, Seal, Store, Workshop
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +44,9 @@ class Workbench:
     address: str = ""  # where people reach the pages; printed on tickets
     policy: Policy = field(default_factory=Policy)
     time_zone: str = "Europe/Paris"  # of a site that has no calendar yet
+    outbound: Outbound = field(default_factory=NoOutbound)
+    seal: Seal = field(default_factory=NoSeal)
+    systems: Mapping[SourceKind, BookingSystem] = field(default_factory=dict)
     sight: Sight = field(default_factory=Sight, compare=False, repr=False)
 
     @property

@@ -16,7 +16,7 @@ from orchestrator.domain.job import Job, JobEvent
 from orchestrator.domain.machine import Bed, Machine
 from orchestrator.domain.member import Member
 from orchestrator.domain.run import Run, RunEvent
-from orchestrator.flow.lab import Lab
+from orchestrator.flow.lab import Lab, Workbench
 from orchestrator.ports import Unit
 
 T = TypeVar("T")
@@ -43,6 +43,22 @@ async def settled(lab: Lab, work: Callable[[Unit], Awaitable[T]], *, over: froze
 
 def actor_of(member: Member) -> str:
     return f"member:{member.id}"
+
+
+def run_event(
+    lab: Workbench, topic: str, actor: str, job: Job, run: Run, data: dict[str, Json] | None = None
+) -> Event:
+    """What happened to a run now and moved it nowhere; its job's member may see it."""
+    return Event(
+        topic=topic,
+        at=lab.clock.now(),
+        actor=actor,
+        data=data or {},
+        member_id=job.member_id,
+        job_id=job.id,
+        run_id=run.id,
+        machine_id=run.machine_id,
+    )
 
 
 async def move_job(
@@ -112,6 +128,8 @@ async def change_machine(
     unit: Unit, machine: Machine, *, topic: str, actor: str, at: datetime, **changes: Any
 ) -> Machine:
     data: dict[str, Json] = {name: _plain(value) for name, value in changes.items() if name != "seen_at"}
+    if "link" in changes:
+        data["link_was"] = machine.link.value
     row = Event(topic=topic, at=at, actor=actor, data=data, machine_id=machine.id)
     return await unit.change_machine(machine, replace(machine, **changes), row)
 

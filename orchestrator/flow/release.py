@@ -7,6 +7,7 @@ from elsewhere is refused, and the refusal is kept. No role skips any of it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -14,7 +15,7 @@ from uuid import UUID, uuid4
 
 from orchestrator.domain.errors import Conflict, Fault, Forbidden, NotFound, Rejected
 from orchestrator.domain.event import Event, Json
-from orchestrator.domain.interlocks import check, check_going_on
+from orchestrator.domain.interlocks import check, check_going_on, folded
 from orchestrator.domain.job import Job
 from orchestrator.domain.machine import Bed, Machine, needs_release
 from orchestrator.domain.matching import Refusal
@@ -28,12 +29,12 @@ from orchestrator.domain.presence import (
     Reading,
 )
 from orchestrator.domain.run import Cause, Run, RunState
-from orchestrator.flow.act import may_operate, need_operator
+from orchestrator.flow.act import keep_refused, may_operate, need_operator
 from orchestrator.flow.attend import facts, standing
 from orchestrator.flow.dispatch import entitled_classes
 from orchestrator.flow.finish import end_run
 from orchestrator.flow.lab import Lab
-from orchestrator.flow.moves import actor_of, set_bed
+from orchestrator.flow.moves import actor_of, run_event, set_bed
 from orchestrator.ports import Ended, Outcome, Unit
 
 KIOSKS_MAX = 8
@@ -101,7 +102,7 @@ class AtMachine:
     file_name: str
     member: Member | None
     presence: Presence | None
-    readings: tuple[Reading, ...]
+    readings: tuple[Reading, ...]  # one an input: the one that counts
     refusals: tuple[Refusal, ...]  # what would forbid a release now, whoever gave it
 
 
@@ -126,7 +127,7 @@ async def _at_machine(lab: Lab, unit: Unit, kiosk: Kiosk) -> AtMachine:
         file_name=file.name if file else "",
         member=await unit.member(job.member_id) if job else None,
         presence=await unit.presence_for(run.id) if run else None,
-        readings=tuple(await unit.readings(machine.id)),
+        readings=tuple(folded(await unit.readings(machine.id), lab.clock.now()).values()),
         refusals=refusals,
     )
 
@@ -143,6 +144,9 @@ async def _machine(unit: Unit, machine_id: UUID) -> Machine:
 
 async def refuse_remote(lab: Lab, who: Member | None, machine_id: UUID, why: str) -> Forbidden:
     """Keep that somebody tried to start a machine from elsewhere; returns what to raise."""
+    no = Forbidden(
+        "A machine like this is released only on the device that stands at it.", code="laser.remote_start"
+    )
     actor = actor_of(who) if who else "anonymous"
     event = Event(
         topic="release.refused",
@@ -155,12 +159,11 @@ async def refuse_remote(lab: Lab, who: Member | None, machine_id: UUID, why: str
 
     async def work(unit: Unit) -> None:
         if await unit.machine(machine_id) is not None:
-            await unit.emit(event)
+            await keep_refused(unit, event, no)
 
-    await lab.store.write(work)
-    return Forbidden(
-        "A machine like this is released only on the device that stands at it.", code="laser.remote_start"
-    )
+    with suppress(Forbidden):  # enough is kept
+        await lab.store.write(work)
+    return no
 
 
 async def release(lab: Lab, kiosk: Kiosk, person: Member, run_id: UUID, checklist: Sequence[str]) -> Presence:
@@ -193,19 +196,8 @@ async def release(lab: Lab, kiosk: Kiosk, person: Member, run_id: UUID, checklis
         if refusals:
             raise _refused(refusals)
         data: dict[str, Json] = {"presence_id": str(presence.id), "kiosk_id": str(kiosk.id)}
-        await unit.add_presence(
-            presence,
-            Event(
-                topic="run.released",
-                at=at,
-                actor=actor_of(person),
-                data=data,
-                member_id=job.member_id,
-                job_id=job.id,
-                run_id=run.id,
-                machine_id=machine.id,
-            ),
-        )
+        released = run_event(lab, "run.released", actor_of(person), job, run, data)
+        await unit.add_presence(presence, released)
         return presence
 
     return await lab.store.write(work)
@@ -238,7 +230,7 @@ async def tell_readings(lab: Lab, kiosk: Kiosk, conditions: Mapping[str, bool]) 
         for name in machine.abilities.conditions:
             if name in conditions:
                 reading = Reading(
-                    machine_id=machine.id, name=name, good=conditions[name], at=at, source=kiosk.name
+                    machine_id=machine.id, name=name, good=conditions[name], at=at, source=str(kiosk.id)
                 )
                 await unit.put_reading(reading)
 
@@ -384,7 +376,7 @@ async def close_here(lab: Lab, kiosk: Kiosk, run_id: UUID, closing: Closing, min
         )
         seconds = None if minutes is None else 60 * minutes
         done = await end_run(lab, unit, run, ended, actor=actor_of(person), observed_seconds=seconds)
-        await unit.emit(_about(lab, "run.decided", person, job, run, {"closing": closing.value}))
+        await unit.emit(run_event(lab, "run.decided", actor_of(person), job, run, {"closing": closing.value}))
         return done
 
     return await lab.store.write(work)
@@ -422,23 +414,10 @@ async def judge(lab: Lab, who: Member, run_id: UUID, verdict: Judgement) -> Run:
             raise NotFound("There is no such run.")
         if run.ended_at is None:
             raise Conflict("The run has not ended yet.", code="state")
-        await unit.emit(_about(lab, "run.judged", who, job, run, {"verdict": verdict.value}))
+        await unit.emit(run_event(lab, "run.judged", actor_of(who), job, run, {"verdict": verdict.value}))
         return run
 
     return await lab.store.write(work)
-
-
-def _about(lab: Lab, topic: str, who: Member, job: Job, run: Run, data: dict[str, Json]) -> Event:
-    return Event(
-        topic=topic,
-        at=lab.clock.now(),
-        actor=actor_of(who),
-        data=data,
-        member_id=job.member_id,
-        job_id=job.id,
-        run_id=run.id,
-        machine_id=run.machine_id,
-    )
 
 
 def _event(lab: Lab, topic: str, who: Member, machine_id: UUID, data: dict[str, Json]) -> Event:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -15,6 +15,7 @@ from orchestrator.domain.machine import Machine
 from orchestrator.domain.matching import Station, machine_refusals, refusals
 from orchestrator.domain.member import Member, Permission
 from orchestrator.domain.order import score
+from orchestrator.domain.process import Colour, Material
 from orchestrator.domain.quote import Quote
 from orchestrator.domain.run import Run
 from orchestrator.flow.act import may, need_operator, own_job
@@ -161,6 +162,16 @@ async def fleet(lab: Lab, who: Member) -> tuple[MachineView, ...]:
         return tuple([await _machine_view(unit, who, m, runs.get(m.id)) for m in await unit.machines()])
 
     return await lab.store.read(work)
+
+
+async def colours_loaded(lab: Lab) -> Mapping[Material, tuple[Colour, ...]]:
+    """By material, the colours of the spools that people have told of."""
+    found: dict[Material, set[Colour]] = {}
+    for machine in await lab.store.read(lambda unit: unit.machines()):
+        if machine.material is not None and machine.colour is not None:
+            found.setdefault(machine.material, set()).add(machine.colour)
+    order = list(Colour)
+    return {material: tuple(sorted(some, key=order.index)) for material, some in found.items()}
 
 
 async def machine_view(lab: Lab, who: Member, machine_id: UUID) -> MachineView:

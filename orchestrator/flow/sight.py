@@ -165,6 +165,7 @@ class Sight:
         return Standing(
             shares=fair_shares(list(people.values()), organisations, used),
             loaded=loaded((c.needs for c in waiting), [s.machine for s in stations]),
+            calendar=next((s.calendar for s in stations if s.calendar), None),
         )
 
     async def _past_use(self, unit: Unit, moment: Moment) -> Sequence[Use]:

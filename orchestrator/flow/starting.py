@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from orchestrator.domain.errors import Conflict, NeedsPerson
-from orchestrator.domain.event import SYSTEM, Event, Json
+from orchestrator.domain.event import SYSTEM, Json
 from orchestrator.domain.interlocks import check, check_going_on
 from orchestrator.domain.job import Job
 from orchestrator.domain.machine import Bed, Machine, needs_release
@@ -20,7 +20,7 @@ from orchestrator.domain.presence import Presence
 from orchestrator.domain.run import Run, RunEvent
 from orchestrator.flow.attend import facts
 from orchestrator.flow.lab import Lab
-from orchestrator.flow.moves import move_run, set_bed
+from orchestrator.flow.moves import move_run, run_event, set_bed
 from orchestrator.ports import Unit
 
 
@@ -125,14 +125,4 @@ class StartDesk:
             "needed": [no.needed or no.seen for no in refusals],
             "words": " ".join(no.reason for no in refusals)[:500],
         }
-        event = Event(
-            topic="run.start_refused",
-            at=self._lab.clock.now(),
-            actor=SYSTEM,
-            data=data,
-            member_id=job.member_id,
-            job_id=job.id,
-            run_id=run.id,
-            machine_id=self._machine_id,
-        )
-        await unit.emit(event)
+        await unit.emit(run_event(self._lab, "run.start_refused", SYSTEM, job, run, data))

@@ -54,7 +54,8 @@ async def prioritise(
         if priority is not None and not may_operate(who):
             raise Forbidden("Only the lab's staff puts a job before others.")
         _must_wait(job)
-        check_deadline(lab, who, deadline)
+        if deadline != job.deadline:  # one that stands is not asked again: it may have come near meanwhile
+            check_deadline(lab, who, deadline)
         after = replace(job, priority=priority or job.priority, deadline=deadline)
         if after == job:
             return job
@@ -84,6 +85,12 @@ def _event(lab: Lab, topic: str, who: Member, job: Job, data: dict[str, Json]) -
 
 
 # --- the hours --------------------------------------------------------------------------------------
+
+
+async def sites(lab: Lab) -> list[str]:
+    """This one first, then those of the other machines by name."""
+    machines = await lab.store.read(lambda unit: unit.machines())
+    return [lab.site, *sorted({machine.site for machine in machines} - {lab.site})]
 
 
 async def hours(lab: Lab, site: str) -> SiteCalendar:

@@ -34,14 +34,13 @@ from orchestrator.domain.errors import (
 from orchestrator.domain.event import SYSTEM
 from orchestrator.domain.job import Job
 from orchestrator.domain.machine import WORKING, Activity, Link, Machine, needs_release
-from orchestrator.domain.presence import ReleasePolicy
 from orchestrator.domain.run import BEFORE_START, MAYBE_ON_METAL, Cause, Run, RunEvent, RunState
 from orchestrator.flow.attend import Attendance, ticket
-from orchestrator.flow.beside import staged_since
 from orchestrator.flow.finish import end_run
 from orchestrator.flow.lab import Lab
 from orchestrator.flow.moves import move_run
 from orchestrator.flow.notebook import Notebook
+from orchestrator.flow.patience import is_pressed, is_released, seconds_to_press, seconds_to_release
 from orchestrator.flow.starting import NotOurTurn, StartDesk
 from orchestrator.flow.stopwatch import StopWatch
 from orchestrator.flow.tasks import pass_on_cancellation
@@ -254,8 +253,8 @@ class Supervisor:
             machine = await self._machine()
             if needs_release(machine):
                 self._watch_over(run)
-            pressed = run.state is RunState.START_SENT and _is_pressed(machine)
-            await self._locate(run, await self._patience(run, machine) if pressed else None)
+            pressed = run.state is RunState.START_SENT and is_pressed(machine)
+            await self._locate(run, await seconds_to_press(self._lab, run, machine) if pressed else None)
         elif run is not None and run.state is RunState.STAGED:
             await self._put(run)  # a driver that streams keeps its files no longer than itself
         await self._look(None)
@@ -354,11 +353,8 @@ class Supervisor:
             return
         if self._awaited != run.id:
             self._awaited = run.id
-            since = await self._lab.store.read(lambda unit: staged_since(unit, run))
-            kept = (self._lab.clock.now() - since).total_seconds() if since else 0.0
-            self._wait_for(run, max(0.0, self._lab.limits.release_seconds - kept))
-        presence = await self._lab.store.read(lambda unit: unit.presence_for(run.id))
-        if presence is not None and presence.used_at is None:
+            self._wait_for(run, await seconds_to_release(self._lab, run))
+        if await is_released(self._lab, run):
             await self._start(run)
 
     def _wait_for(self, run: Run, seconds: float) -> None:
@@ -406,8 +402,10 @@ class Supervisor:
         if needs_release(machine):
             self._watch_over(sent)
             self._attendance.released()
-        if _is_pressed(machine):
-            self._ask_in(await self._patience(sent, machine))  # the person who released it presses the start
+        if is_pressed(machine):
+            self._ask_in(
+                await seconds_to_press(self._lab, sent, machine)
+            )  # the person who released it presses the start
             return
         answer = await self._driver.start(sent.remote_name, verdict.presence)
         self._accident("start_answered")
@@ -416,15 +414,6 @@ class Supervisor:
             await self._start_refused(sent, answer)
         elif isinstance(answer, Unknown):
             await self._doubt(sent, f"The start was not answered clearly: {answer.words}")
-
-    async def _patience(self, run: Run, machine: Machine) -> float:
-        """How long a released run may stay unseen: until its start should be pressed, or, at a machine that tells
-        nothing, until a person should long have said how it ended."""
-        since = run.start_sent_at or run.claimed_at
-        left = self._lab.limits.press_seconds - (self._lab.clock.now() - since).total_seconds()
-        if not machine.abilities.tells_end and (artifact := (await self._job(run)).artifact):
-            left += 2 * artifact.print_seconds
-        return max(0.0, left)
 
     def _watch_over(self, run: Run) -> None:
         if self._group is not None and self._watched != run.id:
@@ -532,7 +521,7 @@ class Supervisor:
         if run is None or run.state not in MAYBE_ON_METAL:
             return
         machine = await self._machine()
-        pressed = run.state is RunState.START_SENT and _is_pressed(machine)
+        pressed = run.state is RunState.START_SENT and is_pressed(machine)
         await self._locate(run, 0.0 if pressed and machine.abilities.tells_end else None)
 
     async def _locate(self, run: Run, patience: float | None = None) -> None:
@@ -587,11 +576,6 @@ class Supervisor:
         self._run = moved = await self._lab.store.write(work)
         self._watch.follow(moved.id)
         return moved
-
-
-def _is_pressed(machine: Machine) -> bool:
-    """Is it started by a hand on it, and never by us?"""
-    return machine.abilities.release is ReleasePolicy.PHYSICAL_START
 
 
 _SETTLED = frozenset({Activity.PRINTING, Activity.PAUSED, Activity.FINISHING, Activity.PREPARING})

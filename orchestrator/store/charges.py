@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, func, select
 
 from orchestrator.domain.ledger import EntryKind
 from orchestrator.ports import Charge
@@ -19,6 +19,9 @@ _CAPTURES = (
     .where(_jo.source == "quote", _jo.kind == EntryKind.CAPTURE.value, _jo.id > bindparam("after"))
     .order_by(_jo.id)
     .limit(bindparam("count"))
+)
+_LAST_CAPTURE = select(func.coalesce(func.max(_jo.id), 0)).where(
+    _jo.source == "quote", _jo.kind == EntryKind.CAPTURE.value
 )
 
 
@@ -34,3 +37,7 @@ class Charges(Purse, Work):
             if job is not None and bill is not None:
                 found.append(Charge(seq=row.id, job=job, bill=bill, at=row.at))
         return found
+
+    async def last_charge(self) -> int:
+        """The number of the newest; 0 where nothing was ever charged."""
+        return await self._number(_LAST_CAPTURE)

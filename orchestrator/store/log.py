@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import cache
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import and_, bindparam, delete, func, or_, select, update
+from sqlalchemy import Executable, and_, bindparam, delete, func, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
+from orchestrator.domain.answer import BEGUN, RUNNING, Claim, Remembered
+from orchestrator.domain.errors import Conflict
 from orchestrator.domain.event import Event
-from orchestrator.ports import Remembered
 from orchestrator.store import tables
 from orchestrator.store.codec import Shape
 from orchestrator.store.unit import UnitBase, columns_of
 
 REMEMBERED_FOR = timedelta(hours=72)
+TAKEN_OVER_AFTER = timedelta(seconds=60)
 
 _EVENT = Shape(Event)
 _e = tables.event.c
@@ -24,9 +30,16 @@ _OF_A_MACHINE_ALONE = and_(
 )
 _REMEMBERED = Shape(Remembered)
 _i = tables.idempotency.c
-_BY_KEY = select(*columns_of(tables.idempotency, _REMEMBERED.names)).where(
-    _i.principal == bindparam("principal"), _i.operation == bindparam("operation"), _i.key == bindparam("of")
+_THE_KEY = (
+    _i.principal == bindparam("by"),
+    _i.operation == bindparam("operation_is"),
+    _i.key == bindparam("of"),
 )
+_OWN = (*_THE_KEY, _i.at == bindparam("since"))  # nobody else has taken it over
+_BY_KEY = select(*columns_of(tables.idempotency, _REMEMBERED.names)).where(*_THE_KEY)
+_ON_KEY = update(tables.idempotency).where(*_OWN)
+_TAKE_OVER = update(tables.idempotency).where(*_OWN, _i.status == bindparam("was"))
+_FREE = delete(tables.idempotency).where(*_OWN)
 _FORGET = delete(tables.idempotency).where(_i.at < bindparam("before"))
 _f = tables.fleet.c
 _TURN = select(_f.turn).where(_f.site == bindparam("of"))
@@ -73,17 +86,47 @@ class Log(UnitBase):
         await self._flush_if_any()
         return await self._number(_HEAD)
 
-    async def remembered(self, principal: str, operation: str, key: str) -> Remembered | None:
-        row = await self._first(_BY_KEY, principal=principal, operation=operation, of=key)
-        return None if row is None else _REMEMBERED.value(row)
+    async def claim(self, claim: Claim) -> Remembered | None:
+        """None: the key is this request's, until it is answered or freed. Else what is known under it.
 
-    async def remember(
-        self, principal: str, operation: str, key: str, answer: Remembered, at: datetime
-    ) -> None:
-        """Kept for 72 hours. Raises Conflict where another request with this key was faster."""
-        await self._write(_FORGET, {"before": at - REMEMBERED_FOR})
-        row = {"principal": principal, "operation": operation, "key": key, "at": at}
-        await self._insert(tables.idempotency, row | _REMEMBERED.row(answer))
+        One that died without having done anything is taken over after a minute; what is older than 72 hours is
+        not known any more.
+        """
+        mine = Remembered(fingerprint=claim.fingerprint, status=RUNNING, at=claim.at)
+        names = {"principal": claim.principal, "operation": claim.operation, "key": claim.key}
+        if (await self._write(claiming(self._dialect), names | _REMEMBERED.row(mine))).first() is not None:
+            return None
+        row = await self._first(_BY_KEY, **_key(claim))
+        if row is None:  # freed this very moment
+            return mine
+        known = _REMEMBERED.value(row)
+        died = known.status == RUNNING and claim.at - known.at >= TAKEN_OVER_AFTER
+        if claim.at - known.at < REMEMBERED_FOR and not (died and known.fingerprint == claim.fingerprint):
+            return known
+        seen = _key(claim) | {"since": known.at, "was": known.status}
+        taken = await self._write(_TAKE_OVER, seen | _REMEMBERED.row(mine))
+        return None if taken.rowcount == 1 else known
+
+    async def begin(self, claim: Claim) -> None:
+        """From this unit on something is done under the key, so nobody takes it over. Raises Conflict where
+        somebody has."""
+        await self._on_key(claim, {"status": BEGUN})
+
+    async def remember(self, claim: Claim, answer: Remembered) -> None:
+        """Kept for 72 hours. Raises Conflict where somebody has taken the key over."""
+        await self._on_key(claim, _REMEMBERED.row(replace(answer, at=claim.at)))
+
+    async def free(self, claim: Claim) -> None:
+        """The key is as if it had not been used."""
+        await self._write(_FREE, _key(claim) | {"since": claim.at})
+
+    async def forget(self, before: datetime) -> int:
+        """Drop what was asked before then; returns how many went."""
+        return (await self._write(_FORGET, {"before": before})).rowcount
+
+    async def _on_key(self, claim: Claim, changes: dict[str, Any]) -> None:
+        if (await self._write(_ON_KEY, _key(claim) | {"since": claim.at} | changes)).rowcount != 1:
+            raise Conflict("Another request has taken this key over.", code="idempotency.running")
 
     async def take_fleet_turn(self, site: str) -> int:
         """Begin a new turn and return its number; whoever holds an older one may not write any more."""
@@ -98,3 +141,15 @@ class Log(UnitBase):
     async def _flush_if_any(self) -> None:
         if self._pending:
             await self.flush()
+
+
+def _key(claim: Claim) -> dict[str, Any]:
+    return {"by": claim.principal, "operation_is": claim.operation, "of": claim.key}
+
+
+@cache
+def claiming(dialect: str) -> Executable:
+    """INSERT … ON CONFLICT DO NOTHING: of two at once one has a row to its name."""
+    if dialect == "postgresql":
+        return postgresql.insert(tables.idempotency).on_conflict_do_nothing().returning(_i.key)
+    return sqlite.insert(tables.idempotency).on_conflict_do_nothing().returning(_i.key)

@@ -104,7 +104,7 @@ class Presences(UnitBase):
         ).rowcount == 1
 
     async def put_reading(self, reading: Reading) -> None:
-        """One per machine and name; the latest holds."""
+        """One per machine, name and source; the latest holds."""
         await self._put(tables.reading, _READING.row(reading))
 
     async def readings(self, machine_id: UUID) -> Sequence[Reading]:

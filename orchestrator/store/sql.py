@@ -27,6 +27,8 @@ from orchestrator.store.offers import Offers
 from orchestrator.store.people import People
 from orchestrator.store.presence import Presences
 from orchestrator.store.schema import create_all
+from orchestrator.store.sources import Sources
+from orchestrator.store.webhooks import Webhooks
 from orchestrator.store.wire import Connected
 
 T = TypeVar("T")
@@ -38,7 +40,7 @@ DISCONNECTS = 1  # how often a broken connection is replaced before we say so
 _inside: ContextVar[bool] = ContextVar("inside a unit of work", default=False)
 
 
-class SqlUnit(People, Offers, Bookings, Presences, Learned, Charges, Log):
+class SqlUnit(People, Offers, Bookings, Sources, Presences, Learned, Charges, Webhooks, Log):
     """Implements `orchestrator.ports.Unit`."""
 
 

@@ -327,9 +327,9 @@ reading = Table(
     metadata,
     to("machine_id", "machine.id", primary_key=True),
     Column("name", String(64), primary_key=True),
+    Column("source", String(64), primary_key=True),
     flag("good"),
     at("at"),
-    words("source"),
 )
 
 override = Table(
@@ -478,6 +478,7 @@ idempotency = Table(
     Column("fingerprint", String(64), nullable=False),
     Column("status", Integer(), nullable=False),
     json_("body", null=True),
+    json_("headers", null=True),
     at("at", index=True),
 )
 

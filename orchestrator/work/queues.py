@@ -15,4 +15,4 @@ POLL_FACTOR = {"prepare": 1, "notify": 1, "reports": 10}
 def default_slots() -> dict[str, int]:
     """How many works of a queue a process does at a time: as many slicings as cores; the rest mostly
     waits."""
-    return {"prepare": os.cpu_count() or 1, "notify": 8, "reports": 1}
+    return {"prepare": os.cpu_count() or 1, "notify": 32, "reports": 1}

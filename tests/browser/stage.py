@@ -82,7 +82,8 @@ class Stage:
         self.asked["job"] += 1
         run = replace(self._run, progress_permille=self.progress_permille)
         values: dict[str, Any] = {"view": replace(self._view, runs=(run,)), "events": [], "explanation": None}
-        values |= {"waits": None, "judging": None, "sheet": ""}
+        values |= {"waits": None, "judging": None, "sheet": "", "where": None, "policy": None}
+        values |= {"steering": None, "deadline": None}
         return self._page("job.html", **values, slicing=None, can=ALL_BUTTONS, problem=None)
 
     async def jobs(self, _request: web.Request) -> web.Response:
@@ -113,6 +114,7 @@ class Stage:
             size_mm=(20.0, 20.0, 20.0),
             quantity=quantity,
             quantity_max=100,
+            colours=[],
             problem=None,
         )
 

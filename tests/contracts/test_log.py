@@ -120,6 +120,31 @@ async def test_a_member_sees_their_events_and_those_about_nobody(store: Store) -
     assert await topics(job_id=job_id) == ["mine"]
 
 
+async def test_the_events_of_a_run_are_its_own_however_many_its_job_has_before(store: Store) -> None:
+    job_id, run_id, member_id = uuid4(), uuid4(), uuid4()
+
+    async def work(unit: Unit) -> None:
+        for _ in range(210):
+            await unit.emit(an_event("earlier", job_id=job_id, run_id=uuid4(), member_id=member_id))
+        await unit.emit(an_event("staged", job_id=job_id, run_id=run_id, member_id=member_id))
+        await unit.emit(an_event("of no run", job_id=job_id, member_id=member_id))
+        await unit.emit(an_event("ended", job_id=job_id, run_id=run_id))
+
+    await store.write(work)
+
+    async def topics(after: int = 0, **of: Any) -> list[str]:
+        return [event.topic for event in await store.read(lambda unit: unit.events(after, **of))]
+
+    assert await topics(run_id=run_id) == ["staged", "ended"]
+    assert await topics(run_id=run_id, job_id=job_id) == ["staged", "ended"]
+    assert await topics(run_id=run_id, job_id=uuid4()) == []
+    assert await topics(run_id=run_id, member_id=member_id) == ["staged"]
+    assert await topics(run_id=run_id, limit=1) == ["staged"]
+    assert await topics(after=211, run_id=run_id) == ["ended"]
+    assert await topics(run_id=uuid4()) == []
+    assert set(await topics(job_id=job_id)) == {"earlier"}, "an answer has its length, and the run is past it"
+
+
 async def test_a_thousand_waiters_are_woken_by_one_commit(store: Store) -> None:
     async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
         waiting = [tasks.create_task(store.feed.wait(0)) for _ in range(1000)]

@@ -313,18 +313,22 @@ def a_reading(machine_id: UUID, name: str, **other: Any) -> Reading:
     return Reading(machine_id=machine_id, name=name, **(values | other))
 
 
-async def test_one_reading_a_machine_and_name_the_last_holds(store: Store) -> None:
+async def test_one_reading_a_machine_name_and_source_the_last_holds(store: Store) -> None:
     shop = await a_workshop(store)
     other = await shop.home.another_machine()
     lid = a_reading(shop.machine_id, "lid")
-    bad = replace(lid, good=False, at=NOON + SECOND, source="tablette")
+    bad, tablets = replace(lid, good=False, at=NOON + SECOND), replace(lid, source=str(shop.kiosk.id))
     extractor, there = a_reading(shop.machine_id, "extractor"), a_reading(other.id, "lid")
-    for reading in (lid, extractor, there, bad):
+    for reading in (lid, tablets, extractor, there, bad):
         await store.write(lambda unit: unit.put_reading(reading))  # noqa: B023 - runs here
 
     here = await store.read(lambda unit: unit.readings(shop.machine_id))
 
-    assert {reading.name: reading for reading in here} == {"lid": bad, "extractor": extractor}
+    assert {(reading.name, reading.source): reading for reading in here} == {
+        ("lid", "controller"): bad,
+        ("lid", str(shop.kiosk.id)): tablets,
+        ("extractor", "controller"): extractor,
+    }
     assert list(await store.read(lambda unit: unit.readings(other.id))) == [there]
     assert list(await store.read(lambda unit: unit.readings(uuid4()))) == []
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
 
@@ -11,6 +12,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
+from orchestrator.domain.answer import Claim, Remembered
 from orchestrator.domain.errors import Conflict, InsufficientBalance
 from orchestrator.domain.event import Event
 from orchestrator.domain.job import JobState
@@ -21,7 +23,7 @@ from orchestrator.store.sql import SqlStore, SqlUnit
 from orchestrator.work.inline import InlineWork
 from tests.builders import a_member, a_quote, an_event, at_home
 from tests.contracts.conftest import OpenStore
-from tests.fakes.clock import FakeClock
+from tests.fakes.clock import NOON, FakeClock
 from tests.fakes.files import PlainFiles
 from tests.flow.workshop import NamedWorkshop
 
@@ -124,6 +126,45 @@ async def test_what_names_no_member_but_is_not_about_a_machine_alone_is_not_for_
 
 
 # --- the flow on it ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("died_before", [False, True])
+async def test_of_many_who_claim_one_key_at_once_one_has_it(open_store: OpenStore, died_before: bool) -> None:
+    stores = [await open_store() for _ in range(3)]
+    first = Claim(principal="me", operation="POST /x", key="k", fingerprint="f" * 64, at=NOON)
+    if died_before:
+        assert await stores[0].write(lambda unit: unit.claim(first)) is None
+    claims = [replace(first, at=NOON + timedelta(seconds=60, microseconds=n)) for n in range(12)]
+
+    async def claim(number: int) -> Remembered | None:
+        return await stores[number % 3].write(lambda unit: unit.claim(claims[number]))
+
+    known = await asyncio.gather(*(claim(number) for number in range(12)))
+
+    assert known.count(None) == 1
+    owner = claims[known.index(None)]
+    for number, one in enumerate(claims):
+        if one is owner:
+            await stores[number % 3].write(lambda unit, one=one: unit.begin(one))  # type: ignore[misc]
+        else:
+            with pytest.raises(Conflict):
+                await stores[number % 3].write(lambda unit, one=one: unit.begin(one))  # type: ignore[misc]
+
+
+async def test_a_slow_request_and_who_takes_it_over_do_not_both_do_it(open_store: OpenStore) -> None:
+    stores = [await open_store(), await open_store()]
+    for turn in range(8):
+        slow = Claim(principal="me", operation="POST /x", key=str(turn), fingerprint="f" * 64, at=NOON)
+        heir = replace(slow, at=NOON + timedelta(seconds=61))
+        assert await stores[0].write(lambda unit, slow=slow: unit.claim(slow)) is None  # type: ignore[misc]
+
+        began, taken = await asyncio.gather(
+            stores[0].write(lambda unit, slow=slow: unit.begin(slow)),  # type: ignore[misc]
+            stores[1].write(lambda unit, heir=heir: unit.claim(heir)),  # type: ignore[misc]
+            return_exceptions=True,
+        )
+
+        assert isinstance(began, Conflict) == (taken is None), (began, taken)
 
 
 def a_lab(store: SqlStore, directory: Path) -> Lab:

@@ -7,10 +7,12 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 
+from orchestrator.domain.answer import BEGUN, RUNNING, Claim, Remembered
 from orchestrator.domain.errors import Conflict, Fault, NotFound
 from orchestrator.domain.file import Severity, Warning
 from orchestrator.domain.job import Job, JobState
@@ -20,7 +22,7 @@ from orchestrator.domain.process import Material, Process, Quality
 from orchestrator.domain.run import Cause, Run, RunState
 from orchestrator.domain.tariff import settle, tariff_a
 from orchestrator.domain.usage import Usage
-from orchestrator.ports import Remembered, Store, Unit
+from orchestrator.ports import Store, Unit
 from tests.builders import (
     NOON,
     Home,
@@ -482,18 +484,78 @@ async def test_usage_is_a_feed_in_the_order_it_was_recorded(store: Store) -> Non
 # --- keys, attempts, turns ------------------------------------------------------------------------------------------
 
 
+def a_claim(after_seconds: float = 0, **other: Any) -> Claim:
+    values = {"principal": "me", "operation": "POST /jobs", "key": "k", "fingerprint": "f" * 64} | other
+    return Claim(at=NOON + timedelta(seconds=after_seconds), **values)
+
+
+async def claimed(store: Store, claim: Claim) -> Remembered | None:
+    return await store.write(lambda unit: unit.claim(claim))
+
+
 async def test_an_answer_is_remembered_under_its_key_for_three_days(store: Store) -> None:
-    answer = Remembered(fingerprint="f" * 64, status=201, body={"id": 1, "none": None})
-    await store.write(lambda unit: unit.remember("me", "POST /jobs", "k", answer, NOON))
+    answer = Remembered(
+        fingerprint="f" * 64, status=201, body={"id": 1, "none": None}, headers={"ETag": "1"}, at=NOON
+    )
+    assert await claimed(store, a_claim()) is None
+    await store.write(lambda unit: unit.remember(a_claim(), answer))
 
-    assert await store.read(lambda unit: unit.remembered("me", "POST /jobs", "k")) == answer
-    assert await store.read(lambda unit: unit.remembered("you", "POST /jobs", "k")) is None
-    with pytest.raises(Conflict):
-        await store.write(lambda unit: unit.remember("me", "POST /jobs", "k", answer, NOON))
+    assert await claimed(store, a_claim(5)) == answer
+    assert await claimed(store, a_claim(5, principal="you")) is None
+    assert await claimed(store, a_claim(5, operation="POST /quotes")) is None
+    assert await claimed(store, a_claim(72 * 3600 - 1, fingerprint="g" * 64)) == answer
+    assert await claimed(store, a_claim(72 * 3600)) is None, "after that it is a new key"
 
-    later = NOON + timedelta(hours=72, seconds=1)
-    await store.write(lambda unit: unit.remember("me", "POST /jobs", "other", answer, later))
-    assert await store.read(lambda unit: unit.remembered("me", "POST /jobs", "k")) is None
+
+async def test_what_was_asked_long_ago_is_forgotten(store: Store) -> None:
+    for key, after_seconds in (("old", 0), ("new", 10)):
+        assert await claimed(store, a_claim(after_seconds, key=key)) is None
+
+    assert await store.write(lambda unit: unit.forget(NOON + timedelta(seconds=10))) == 1
+
+    assert await claimed(store, a_claim(20, key="old")) is None
+    assert await claimed(store, a_claim(20, key="new")) is not None
+
+
+async def test_a_freed_key_is_as_if_it_had_not_been_used(store: Store) -> None:
+    assert await claimed(store, a_claim()) is None
+    await store.write(lambda unit: unit.free(a_claim(1)))
+    assert await claimed(store, a_claim(1)) is not None, "only its owner frees it"
+    await store.write(lambda unit: unit.free(a_claim()))
+    assert await claimed(store, a_claim(1, fingerprint="g" * 64)) is None
+
+
+async def test_a_request_that_died_is_taken_over_after_a_minute_and_may_then_do_nothing_more(
+    store: Store,
+) -> None:
+    member = a_member()
+
+    async def late(unit: Unit) -> None:
+        await unit.begin(a_claim())
+        await unit.add_member(member)
+
+    assert await claimed(store, a_claim()) is None
+    running = await claimed(store, a_claim(59))
+    assert running is not None
+    assert running.status == RUNNING
+    assert await claimed(store, a_claim(60, fingerprint="g" * 64)) == running, "not for something else"
+    assert await claimed(store, a_claim(60)) is None
+
+    for work in (late, lambda unit: unit.remember(a_claim(), running)):
+        with pytest.raises(Conflict):
+            await store.write(work)
+    assert await store.read(lambda unit: unit.member(member.id)) is None
+    await store.write(lambda unit: unit.begin(a_claim(60)))
+
+
+async def test_a_request_that_died_after_it_began_is_not_taken_over(store: Store) -> None:
+    assert await claimed(store, a_claim()) is None
+    await store.write(lambda unit: unit.begin(a_claim()))
+
+    known = await claimed(store, a_claim(3600))
+
+    assert known is not None
+    assert known.status == BEGUN
 
 
 async def test_attempts_are_counted_in_their_window(store: Store) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from orchestrator.domain.machine import holds
-from orchestrator.domain.process import RANGES, Process, Turn, out_of_range, placed
+from orchestrator.domain.process import RANGES, CutProcess, Process, Turn, cut_faults, out_of_range, placed
 
 
 @pytest.mark.parametrize("name", sorted(RANGES))
@@ -21,6 +23,33 @@ def test_a_number_outside_its_range_is_no_process_and_its_fault_says_the_range(n
 
 def test_every_number_out_of_range_is_told_at_once() -> None:
     assert len(out_of_range(dict.fromkeys(RANGES, -1))) == len(RANGES)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "wrong"),
+    [
+        ({}, []),
+        ({"tabs": 20, "scale_percent": 10_000, "rotation_degrees": 270}, []),
+        ({"tabs": 21}, ["tabs"]),
+        ({"rotation_degrees": 45}, ["rotation_degrees"]),
+        ({"rotation_degrees": 271}, ["rotation_degrees"]),
+        ({"tabs": -1, "rotation_degrees": 45}, ["tabs", "rotation_degrees"]),
+        ({"x_mm": -0.1, "y_mm": float("nan")}, ["x_mm", "y_mm"]),
+        ({"sheet_mm": (10_000, 10_000)}, []),
+        ({"sheet_mm": (10_001, -1)}, ["sheet_mm.width", "sheet_mm.depth"]),
+    ],
+)
+def test_every_choice_that_no_cut_can_have_is_told_before_there_is_a_cut(
+    chosen: dict[str, Any], wrong: list[str]
+) -> None:
+    assert [fault.where for fault in cut_faults(vars(CutProcess()) | chosen)] == [
+        f"process.{name}" for name in wrong
+    ]
+    if wrong:
+        with pytest.raises(ValueError, match=wrong[0]):
+            CutProcess(**chosen)
+    else:
+        CutProcess(**chosen)
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from uuid import UUID, uuid4
 
 from drivers.simulated.driver import SimulatedDriver
 from drivers.simulated.world import Settings, SimulatedMachine
+from orchestrator.bookings.registry import systems
 from orchestrator.domain import ledger
 from orchestrator.domain.event import Event, Json
 from orchestrator.domain.file import File
@@ -26,12 +27,15 @@ from orchestrator.flow.fleet import Fleet
 from orchestrator.flow.lab import Lab, Limits, Workbench
 from orchestrator.flow.prepare import prepare_work
 from orchestrator.flow.submit import accept, analyse_work, quote, upload
+from orchestrator.outbound import LOOPBACK, OutboundHttp
 from orchestrator.ports import Accident, Driver, Unit, Workshop
+from orchestrator.sealed import KEY_BYTES, AesSeal
 from orchestrator.store.sql import SqlStore
 from orchestrator.work.inline import InlineWork
 from tests.builders import a_machine, a_member, an_event
 from tests.fakes.clock import FakeClock
 from tests.fakes.files import PlainFiles
+from tests.fakes.outside import PlainOutbound
 from tests.flow.workshop import NamedWorkshop
 
 START_CENTS = 100_000
@@ -175,8 +179,9 @@ async def a_home(
     tmp_path: Path, limits: Limits | None = None, workshop: Workshop | None = None
 ) -> AsyncIterator[Home]:
     """An empty lab with a tariff and a technician; its database is in memory."""
-    clock = FakeClock()
+    clock, outbound = FakeClock(), OutboundHttp(LOOPBACK)
     store = await SqlStore.open("sqlite+aiosqlite:///:memory:", clock)
+    seal = AesSeal(b"k" * KEY_BYTES)
     bench = Workbench(
         site="lab",
         store=store,
@@ -184,6 +189,9 @@ async def a_home(
         workshop=workshop or NamedWorkshop(),
         clock=clock,
         limits=limits or Limits(),
+        outbound=outbound,
+        seal=seal,
+        systems=systems(PlainOutbound(), seal, clock),
     )
     lab = Lab.on(bench, InlineWork((analyse_work(bench), prepare_work(bench))))
     await store.write(lambda unit: unit.publish_tariff(tariff_a(), clock.now()))
@@ -193,4 +201,5 @@ async def a_home(
         yield home
     finally:
         await home.die()
+        await outbound.close()
         await store.close()

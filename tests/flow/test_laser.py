@@ -189,6 +189,22 @@ async def test_an_extractor_that_fails_makes_it_hold_within_two_seconds(tmp_path
         assert "run.held_back" in await shop.topics()
 
 
+async def test_whose_cut_was_held_back_is_told(tmp_path: Path) -> None:
+    async with a_shop(tmp_path) as shop:
+        await shop.stays(await shop.release(), 2)
+        await shop.home.clock.advance(4)
+
+        (held,) = [event for event in await shop.events() if event.topic == "run.held_back"]
+        run = await shop.run()
+        assert (held.member_id, held.job_id, held.run_id, held.machine_id) == (
+            shop.member.id,
+            shop.job.id,
+            run.id,
+            shop.machine.id,
+        )
+        assert held.data["rules"] == ["presence"]
+
+
 @pytest.mark.parametrize("who", ["a member without training", "somebody else", "staff without training"])
 async def test_nobody_releases_what_is_not_theirs_or_what_they_were_not_trained_for(
     tmp_path: Path, who: str

@@ -14,13 +14,16 @@ from typing import TypeVar
 import pytest
 
 from drivers.simulated.world import Settings, SimulatedMachine, Troubles
-from orchestrator.domain.job import JobState
+from orchestrator.domain.errors import Conflict
+from orchestrator.domain.job import Job, JobState
 from orchestrator.domain.machine import Activity, Kind
-from orchestrator.domain.presence import Presence, ReleasePolicy
+from orchestrator.domain.presence import CONDITION_SECONDS_MAX, Presence, ReleasePolicy
 from orchestrator.domain.run import Cause, Run, RunState
 from orchestrator.flow import release
 from orchestrator.flow.starting import NotOurTurn
 from orchestrator.ports import Unit
+from tests.builders import an_event
+from tests.flow.home import a_home
 from tests.flow.test_laser import Shop, a_shop
 
 T = TypeVar("T")
@@ -73,6 +76,32 @@ async def test_a_process_that_comes_and_goes_gives_a_staged_run_no_more_time(tmp
             await shop.home.open()
 
         assert (await _as_it_is(shop, run)).state is RunState.CANCELLED
+
+
+async def test_a_job_with_a_long_history_keeps_a_machine_no_longer_than_others(tmp_path: Path) -> None:
+    async with a_home(tmp_path) as home:
+        await home.laser()
+        member = await home.member()
+        await home.train(member)
+        job = await home.cut(member)
+        await home.store.write(lambda unit: _a_long_history(unit, job))
+        await home.open()
+        await home.clock.advance(1)
+        (run,) = await home.store.read(lambda unit: unit.runs_of(job.id))
+        assert run.state is RunState.STAGED
+
+        for _ in range(3):
+            await home.clock.advance(11 * 60)
+            await home.die()
+            await home.open()
+
+        (ended, *_) = await home.store.read(lambda unit: unit.runs_of(job.id))
+        assert (ended.id, ended.state, ended.cause) == (run.id, RunState.CANCELLED, Cause.NEVER_STARTED)
+
+
+async def _a_long_history(unit: Unit, job: Job) -> None:
+    for _ in range(250):
+        await unit.emit(an_event("job.changed", job_id=job.id, member_id=job.member_id))
 
 
 async def test_a_file_that_could_not_be_taken_back_is_tried_again(tmp_path: Path) -> None:
@@ -131,6 +160,22 @@ async def test_however_often_we_are_away_a_start_must_be_pressed_in_its_time(
             await shop.home.clock.advance(70)
             await _goes(shop, how)
             await _comes_back(shop, how)
+
+        ended = await _as_it_is(shop, run)
+        assert (ended.state, ended.cause) == (RunState.CANCELLED, Cause.NEVER_STARTED)
+        assert run.remote_name not in metal(shop).memory.files
+
+
+async def test_the_time_to_press_begins_with_the_release_however_late_we_read_it(tmp_path: Path) -> None:
+    async with a_shop(tmp_path, PANEL) as shop:
+        run = await shop.run()
+        await shop.home.die()
+        await shop.release()
+        await shop.home.clock.advance(50)
+        await shop.home.open()
+        assert (await _as_it_is(shop, run)).state is RunState.START_SENT
+
+        await shop.home.clock.advance(15)
 
         ended = await _as_it_is(shop, run)
         assert (ended.state, ended.cause) == (RunState.CANCELLED, Cause.NEVER_STARTED)
@@ -257,6 +302,47 @@ async def test_inputs_are_read_while_a_start_is_not_answered(tmp_path: Path) -> 
         assert world.read().activity is Activity.PAUSED
 
 
+async def test_a_controller_that_calls_an_input_good_does_not_speak_for_the_sensor_at_the_device(
+    tmp_path: Path,
+) -> None:
+    async with a_shop(tmp_path, reading_seconds=1.0) as shop:
+        presence = await shop.release()
+        await shop.stays(presence, 3)
+        assert metal(shop).starts
+        await release.tell_readings(shop.home.lab, shop.kiosk, {"extractor": False})
+
+        await shop.stays(presence, 3)  # in which the controller has said that all is well
+
+        assert metal(shop).read().activity is Activity.PAUSED
+        with pytest.raises(Conflict):
+            await shop.release()
+        await release.tell_readings(shop.home.lab, shop.kiosk, {"extractor": True})
+        await shop.release()
+
+
+async def test_a_device_that_fell_silent_leaves_the_word_to_the_controller(tmp_path: Path) -> None:
+    async with a_shop(tmp_path) as shop:
+        await release.tell_readings(shop.home.lab, shop.kiosk, {"extractor": False})
+        await shop.home.clock.advance(CONDITION_SECONDS_MAX + 1)
+
+        await shop.release()
+        await shop.home.clock.advance(2)
+
+        assert metal(shop).starts
+
+
+async def test_a_device_named_like_the_controller_does_not_speak_for_it(tmp_path: Path) -> None:
+    async with a_shop(tmp_path) as shop:
+        lab, world = shop.home.lab, metal(shop)
+        kiosk = await release.enrol(lab, shop.home.tech, shop.machine.id, "controller", "another key")
+        world.troubles = replace(world.troubles, extractor_off=True)
+        await shop.home.clock.advance(4)
+        await release.tell_readings(lab, kiosk, {"extractor": True})
+
+        with pytest.raises(Conflict):
+            await shop.release()
+
+
 async def test_a_device_that_calls_a_bad_input_good_starts_nothing(tmp_path: Path) -> None:
     async with a_shop(tmp_path) as shop:
         world = metal(shop)
@@ -264,7 +350,8 @@ async def test_a_device_that_calls_a_bad_input_good_starts_nothing(tmp_path: Pat
         await shop.home.clock.advance(4)
         await release.tell_readings(shop.home.lab, shop.kiosk, {"extractor": True})
 
-        await shop.release()
+        with pytest.raises(Conflict):
+            await shop.release()
         await shop.home.clock.advance(2)
 
         assert world.starts == ()

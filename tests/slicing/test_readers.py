@@ -18,7 +18,7 @@ from slicing import mesh, stl
 from slicing import obj as obj_reader
 from slicing.faults import FileRefused, refused
 from slicing.limits import ASCII_LINE_BYTES_MAX
-from slicing.messages import REFUSALS, WARNINGS
+from slicing.messages import REFUSALS, WARNINGS, warning
 from slicing.results import MeshAnalysis
 from tests.slicing.shapes import (
     Mesh,
@@ -304,6 +304,38 @@ def test_every_code_speaks_both_languages_with_the_same_placeholders(code: str) 
     assert words.en != words.fr
     assert english == french
     assert code in WARNINGS or (words.remedy_en and words.remedy_fr)
+
+
+COUNTED_IN_DRAWINGS = sorted(
+    code
+    for code, words in WARNINGS.items()
+    if "{count}" in words.en and code.startswith(("laser.", "svg.", "dxf.")) and code != "laser.many"
+)
+
+
+@pytest.mark.parametrize("code", COUNTED_IN_DRAWINGS)
+def test_what_is_counted_is_said_of_one_as_of_one(code: str) -> None:
+    words = WARNINGS[code]
+    known = {part.split("}")[0] for part in words.en.split("{")[1:]}
+    for text in (words.en_one, words.fr_one):
+        assert text, "a sentence of several is said of one"
+        assert {part.split("}")[0] for part in text.split("{")[1:]} <= known - {"count"}
+
+
+@pytest.mark.parametrize(
+    ("count", "english", "french"),
+    [
+        (1, "One colour or layer is left out", "Une couleur ou un calque est laissé de côté"),
+        (2, "2 colours or layers are left out", "2 couleurs ou calques sont laissés de côté"),
+        (21, "21 colours or layers are left out", "21 couleurs ou calques sont laissés de côté"),
+    ],
+)
+def test_one_colour_that_is_left_out_is_no_colours(count: int, english: str, french: str) -> None:
+    said = warning("laser.left_out", "note", count=count, groups="#ff0000")
+
+    assert said.text_en.startswith(english)
+    assert said.text_fr.startswith(french)
+    assert said.params["count"] == count
 
 
 def test_a_refusal_survives_the_way_between_processes() -> None:

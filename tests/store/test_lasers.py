@@ -7,18 +7,21 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Connection, insert, inspect, select, text
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from orchestrator.clock import SystemClock
+from orchestrator.domain.presence import Reading
 from orchestrator.domain.process import CutKind, CutProcess, Making, Material, Process, Quality, Turn
-from orchestrator.domain.run import RunState
+from orchestrator.domain.run import Run, RunState
 from orchestrator.domain.usage import Source, Usage
 from orchestrator.ports import Unit
 from orchestrator.store.codec import from_json, to_json
+from orchestrator.store.columns import metadata
 from orchestrator.store.engines import migration_engine
-from orchestrator.store.schema import alembic_config, migrate
+from orchestrator.store.schema import alembic_config, differences, migrate
 from orchestrator.store.sql import SqlStore
-from tests.builders import a_usage, an_event, at_home
+from tests.builders import NOON, a_usage, an_event, at_home
 
 OLD_COLUMNS = "seq, run_id, machine_seconds, filament_milligrams, seconds_source, filament_source, quality"
 
@@ -49,10 +52,10 @@ async def _columns(url: str) -> set[str]:
         await engine.dispose()
 
 
-async def _old_usage_reads(url: str) -> None:
+async def _old_usage_reads(url: str, beside: Path) -> None:
     await _up_to(url, "0002")
     assert await _columns(url) == set(OLD_COLUMNS.split(", "))
-    run_id = await _a_run_of_that_time(url)
+    run_id = await _a_run_of_that_time(url, beside)
 
     await migrate(url)
 
@@ -73,15 +76,25 @@ async def _old_usage_reads(url: str) -> None:
     )
 
 
-async def _a_run_of_that_time(url: str) -> UUID:
-    """Written through today's store, which differs for jobs and runs in nothing; the usage as it was written then."""
-    store = await SqlStore.open(url, SystemClock())
+async def _a_database_of_today(beside: Path) -> tuple[str, Run]:
+    """With a run on a machine."""
+    of_today = f"sqlite:///{beside / 'today.db'}"
+    await migrate(of_today)
+    store = await SqlStore.open(of_today, SystemClock())
     home = await at_home(store)
     run = await home.run(await home.job(), state=RunState.FINISHED)
     await store.close()
+    return of_today, run
+
+
+async def _a_run_of_that_time(url: str, beside: Path) -> UUID:
+    """Written through today's store into a database of today, then what that time had a column for is copied over;
+    the usage as it was written then."""
+    of_today, run = await _a_database_of_today(beside)
     engine = migration_engine(url)
     try:
         async with engine.begin() as connection:
+            await _copy_what_fits(of_today, connection)
             as_stored = run.id if connection.dialect.name == "postgresql" else run.id.hex
             await connection.execute(
                 text(
@@ -95,12 +108,81 @@ async def _a_run_of_that_time(url: str) -> UUID:
     return run.id
 
 
+async def _copy_what_fits(of_today: str, old: AsyncConnection) -> None:
+    """The rows of every table that the old database has too, without the columns that it lacks."""
+    engine = migration_engine(of_today)
+    try:
+        async with engine.connect() as today:
+            for table in metadata.sorted_tables:
+                known = await old.run_sync(_column_names, table.name)
+                fits = [column for column in table.c if column.name in known]
+                rows = (await today.execute(select(*fits))).mappings().all() if fits else ()
+                if rows:
+                    await old.execute(insert(table), [dict(row) for row in rows])
+    finally:
+        await engine.dispose()
+
+
+def _column_names(connection: Connection, table: str) -> set[str]:
+    """Of that database as it is; of a table that it does not have, none."""
+    found = inspect(connection)
+    return {column["name"] for column in found.get_columns(table)} if found.has_table(table) else set()
+
+
 async def test_usage_of_before_lasers_reads_on_sqlite(tmp_path: Path) -> None:
-    await _old_usage_reads(f"sqlite:///{tmp_path / 'etabli.db'}")
+    await _old_usage_reads(f"sqlite:///{tmp_path / 'etabli.db'}", tmp_path)
 
 
-async def test_usage_of_before_lasers_reads_on_postgresql(postgres_url: str) -> None:
-    await _old_usage_reads(postgres_url)
+async def test_usage_of_before_lasers_reads_on_postgresql(postgres_url: str, tmp_path: Path) -> None:
+    await _old_usage_reads(postgres_url, tmp_path)
+
+
+async def _readings_of_before_are_kept(url: str, beside: Path) -> None:
+    """When each input had one reading, whoever had told it."""
+    await _up_to(url, "0003")
+    of_today, run = await _a_database_of_today(beside)
+    engine = migration_engine(url)
+    try:
+        async with engine.begin() as connection:
+            await _copy_what_fits(of_today, connection)
+            machine_id = run.machine_id if connection.dialect.name == "postgresql" else run.machine_id.hex
+            for name, source in (("lid", "controller"), ("extractor", "tablette " * 8)):
+                await connection.execute(
+                    text(
+                        "INSERT INTO reading (machine_id, name, good, at, source) VALUES (:m, :n, true, :a, :s)"
+                    ),
+                    {
+                        "m": machine_id,
+                        "n": name,
+                        "a": NOON if run.machine_id == machine_id else str(NOON),
+                        "s": source,
+                    },
+                )
+    finally:
+        await engine.dispose()
+
+    await migrate(url)
+
+    store = await SqlStore.open(url, SystemClock())
+    lid = Reading(machine_id=run.machine_id, name="lid", good=False, at=NOON, source="a tablet")
+    await store.write(lambda unit: unit.put_reading(lid))
+    kept = await store.read(lambda unit: unit.readings(run.machine_id))
+    await store.close()
+    assert {(one.name, one.source): one.good for one in kept} == {
+        ("lid", "controller"): True,
+        ("lid", "a tablet"): False,
+        ("extractor", ("tablette " * 8)[:64]): True,
+    }
+    assert {one.at for one in kept} == {NOON}
+    assert await differences(url) == []
+
+
+async def test_readings_of_before_are_kept_on_sqlite(tmp_path: Path) -> None:
+    await _readings_of_before_are_kept(f"sqlite:///{tmp_path / 'etabli.db'}", tmp_path)
+
+
+async def test_readings_of_before_are_kept_on_postgresql(postgres_url: str, tmp_path: Path) -> None:
+    await _readings_of_before_are_kept(postgres_url, tmp_path)
 
 
 async def test_what_a_beam_used_comes_back_as_it_was_measured() -> None:

@@ -10,6 +10,7 @@ from orchestrator.domain.errors import Rejected
 from orchestrator.domain.file import DRAWINGS, Analysis
 from orchestrator.domain.process import (
     RANGES,
+    Colour,
     CutKind,
     CutProcess,
     Making,
@@ -37,6 +38,8 @@ class ProcessBody(Given):
     brim_mm: int = 0
     scale_percent: int = 100
     turn: Turn = Field(default=Turn.AS_DRAWN, strict=False)
+    colour: Colour | None = Field(default=None, strict=False)
+    """None: whatever is loaded."""
 
 
 class CutBody(Given):
@@ -108,10 +111,7 @@ def _read_as(wanted: type[Body], asked: dict[str, Any]) -> Body:
 
 def _cut(body: CutBody) -> CutProcess:
     chosen = dict(body) | {"operations": tuple(sorted(body.operations.items()))}
-    unchecked = object.__new__(CutProcess)
-    for name, value in chosen.items():
-        object.__setattr__(unchecked, name, value)
-    if faults := cut_faults(unchecked):
+    if faults := cut_faults(chosen):
         raise Rejected("This process is not possible.", code="fields", faults=faults)
     return CutProcess(**chosen)
 
@@ -126,6 +126,8 @@ class ShownProcess(Shown):
     scale_percent: int
     turn: str
     """How the part lies: `as_drawn`, or turned about an axis by so many degrees (`x90`)."""
+    colour: str | None
+    """None: whatever is loaded."""
 
 
 class ShownCutProcess(Shown):
@@ -168,6 +170,7 @@ def process(value: Making) -> ShownProcess | ShownCutProcess:
         brim_mm=value.brim_mm,
         scale_percent=value.scale_percent,
         turn=value.turn.value,
+        colour=value.colour.value if value.colour else None,
     )
 
 

@@ -19,7 +19,7 @@ from web.api.files import ById
 from web.api.outside import SYSTEM, OutsideName
 from web.api.shapes import ShownExplanation, ShownJob, ShownMoney, ShownRefusal
 from web.security import member_of
-from web.typed import Call, Given, Lenient, Route, Shown
+from web.typed import Answer, Call, Given, Lenient, Route, Shown
 
 # --- the order ---------------------------------------------------------------------------------------
 
@@ -37,6 +37,8 @@ class ShownWeights(Shown):
     share: int
     deadline: int
     material: int
+    short: int
+    turn: int
 
 
 class ShownQueue(Shown):
@@ -70,6 +72,8 @@ async def queue(call: Call, query: QueueQuery) -> ShownQueue:
             share=policy.share,
             deadline=policy.deadline,
             material=policy.material,
+            short=policy.short,
+            turn=policy.turn,
         ),
     )
 
@@ -209,11 +213,11 @@ class BySite(Lenient):
     site: str = Field(pattern=SYSTEM)
 
 
-async def hours(call: Call, params: BySite) -> ShownCalendar:
-    return _calendar(await steer.hours(call.lab, params.site))
+async def hours(call: Call, params: BySite) -> Answer[ShownCalendar]:
+    return _tagged(await steer.hours(call.lab, params.site))
 
 
-async def set_hours(call: Call, params: BySite, body: CalendarBody) -> ShownCalendar:
+async def set_hours(call: Call, params: BySite, body: CalendarBody) -> Answer[ShownCalendar]:
     wanted = SiteCalendar(
         site=params.site,
         zone=body.zone,
@@ -230,7 +234,21 @@ async def set_hours(call: Call, params: BySite, body: CalendarBody) -> ShownCale
         holidays=tuple(sorted(set(body.holidays))),
         unattended=body.unattended,
     )
-    return _calendar(await steer.set_hours(call.lab, member_of(call.request), wanted))
+    seen = await _seen(call, params.site)
+    return _tagged(await steer.set_hours(call.lab, member_of(call.request), wanted, seen))
+
+
+async def _seen(call: Call, site: str) -> int | None:
+    """The version that If-Match names, where it is still the present one; None: the caller does not mind."""
+    if call.if_match is None:
+        return None
+    present = (await steer.hours(call.lab, site)).version
+    call.must_match(str(present))
+    return present
+
+
+def _tagged(value: SiteCalendar) -> Answer[ShownCalendar]:
+    return Answer(body=_calendar(value), etag=str(value.version))
 
 
 def _calendar(value: SiteCalendar) -> ShownCalendar:
@@ -327,6 +345,7 @@ ROUTES: tuple[Route, ...] = (
         handler=hours,
         permission=Permission.FLEET,
         summary="When a site is open, for whom, and with staff or without",
+        etag=True,
     ),
     Route(
         method="PUT",
@@ -334,6 +353,7 @@ ROUTES: tuple[Route, ...] = (
         handler=set_hours,
         permission=Permission.ADMIN,
         summary="Set a site's hours",
+        etag=True,
     ),
     Route(
         method="GET",

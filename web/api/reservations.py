@@ -89,7 +89,17 @@ class ReservationsQuery(Lenient):
     limit: int = Field(default=100, ge=1, le=booking.PAGE_MAX)
 
 
+async def _must_match(call: Call, params: ByOutsideName) -> None:
+    """Raises Precondition where the caller saw another state than the present one."""
+    if call.if_match is None:
+        return
+    system, name = params.system, params.external_id
+    present = await call.lab.store.read(lambda unit: unit.reservation(system, name))
+    call.must_match(str(present.version) if present else "")
+
+
 async def put(call: Call, params: ByOutsideName, body: ReservationBody) -> Answer[ShownReservation]:
+    await _must_match(call, params)
     starts_at, ends_at = instants(starts_at=body.starts_at, ends_at=body.ends_at)
     member_id, organisation_id = await call.lab.store.read(lambda unit: _whose(unit, body))
     wanted = booking.Wanted(
@@ -111,7 +121,8 @@ async def put(call: Call, params: ByOutsideName, body: ReservationBody) -> Answe
         wanted,
         despite_runs=body.despite_runs,
     )
-    return Answer(body=await _shown(call, made), status=201 if new else 200)
+    shown = await _shown(call, made)
+    return Answer(body=shown, status=201 if new else 200, etag=str(shown.version))
 
 
 async def _whose(unit: Unit, body: ReservationBody) -> tuple[UUID | None, UUID | None]:
@@ -120,10 +131,11 @@ async def _whose(unit: Unit, body: ReservationBody) -> tuple[UUID | None, UUID |
 
 async def get(call: Call, params: ByOutsideName) -> Answer[ShownReservation]:
     found = await booking.find(call.lab, member_of(call.request), params.system, params.external_id)
-    return Answer(body=await _shown(call, found))
+    return Answer(body=await _shown(call, found), etag=str(found.version))
 
 
 async def delete(call: Call, params: ByOutsideName) -> None:
+    await _must_match(call, params)
     await booking.cancel(call.lab, member_of(call.request), params.system, params.external_id)
 
 
@@ -201,8 +213,16 @@ ROUTES: tuple[Route, ...] = (
         summary="Make a reservation, or let it be so; 409 where another, or a running job, holds the place",
         status=201,
         also=200,
+        etag=True,
     ),
-    Route(method="GET", path=PATH, handler=get, permission=Permission.BOOK, summary="A reservation"),
+    Route(
+        method="GET",
+        path=PATH,
+        handler=get,
+        permission=Permission.BOOK,
+        summary="A reservation",
+        etag=True,
+    ),
     Route(
         method="DELETE",
         path=PATH,
@@ -210,6 +230,7 @@ ROUTES: tuple[Route, ...] = (
         permission=Permission.BOOK,
         summary="Cancel a reservation: the window is everybody's again",
         status=204,
+        etag=True,
     ),
     Route(
         method="GET",

@@ -246,7 +246,7 @@ class ShownForecast(Shown):
 
 class ShownTerm(Shown):
     name: str
-    """`age`, `priority`, `share`, `deadline`, `material`."""
+    """`age`, `priority`, `share`, `short`, `turn`, `deadline`, `material`."""
     value: float
     """Days for the age; 0 to 1 for the others."""
     points: float

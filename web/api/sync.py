@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Literal
 from uuid import UUID
 
 from pydantic import Field
 
-from orchestrator.domain.errors import Fault, Rejected
+from orchestrator.domain.errors import Fault, NotFound, Rejected
 from orchestrator.domain.member import Entitlement, Level, Member, Organisation, Permission, Public
 from orchestrator.flow import sync
 from orchestrator.ports import Unit
@@ -28,6 +29,19 @@ from web.security import member_of
 from web.typed import Answer, Call, Given, Lenient, Route, Shown
 
 CLASS = r"^[a-z][a-z0-9_-]{0,63}$"
+
+
+Synced = Member | Organisation | Entitlement
+
+
+async def _must_match(call: Call, find: Callable[[], Awaitable[Synced]]) -> None:
+    """Raises Precondition where the caller saw another state than the present one."""
+    if call.if_match is None:
+        return
+    try:
+        call.must_match(str((await find()).version))
+    except NotFound:
+        call.must_match("")
 
 
 # --- members ----------------------------------------------------------------------------------------
@@ -61,6 +75,9 @@ class ShownMember(Shown):
 
 
 async def put_member(call: Call, params: ByOutsideName, body: MemberBody) -> Answer[ShownMember]:
+    await _must_match(
+        call, lambda: sync.find_member(call.lab, member_of(call.request), params.system, params.external_id)
+    )
     organisation = body.organisation
     organisation_id = await call.lab.store.read(lambda unit: ours(unit, "organisation", organisation))
     told = sync.Told(
@@ -74,7 +91,7 @@ async def put_member(call: Call, params: ByOutsideName, body: MemberBody) -> Ans
     )
     who = member_of(call.request)
     member, new = await sync.put_member(call.lab, who, params.system, params.external_id, told)
-    return Answer(body=await _member(call, member), status=201 if new else 200)
+    return Answer(body=await _member(call, member), status=201 if new else 200, etag=str(member.version))
 
 
 def _email(text: str) -> str:
@@ -97,10 +114,13 @@ def _email(text: str) -> str:
 async def get_member(call: Call, params: ByOutsideName) -> Answer[ShownMember]:
     who = member_of(call.request)
     member = await sync.find_member(call.lab, who, params.system, params.external_id)
-    return Answer(body=await _member(call, member))
+    return Answer(body=await _member(call, member), etag=str(member.version))
 
 
 async def delete_member(call: Call, params: ByOutsideName) -> None:
+    await _must_match(
+        call, lambda: sync.find_member(call.lab, member_of(call.request), params.system, params.external_id)
+    )
     await sync.erase_member(call.lab, member_of(call.request), params.system, params.external_id)
 
 
@@ -146,6 +166,10 @@ class ShownOrganisation(Shown):
 async def put_organisation(
     call: Call, params: ByOutsideName, body: OrganisationBody
 ) -> Answer[ShownOrganisation]:
+    await _must_match(
+        call,
+        lambda: sync.find_organisation(call.lab, member_of(call.request), params.system, params.external_id),
+    )
     made, new = await sync.put_organisation(
         call.lab,
         member_of(call.request),
@@ -155,13 +179,13 @@ async def put_organisation(
         siren=body.siren.replace(" ", ""),
         shares=body.shares,
     )
-    return Answer(body=_organisation(made), status=201 if new else 200)
+    return Answer(body=_organisation(made), status=201 if new else 200, etag=str(made.version))
 
 
 async def get_organisation(call: Call, params: ByOutsideName) -> Answer[ShownOrganisation]:
     who = member_of(call.request)
     found = await sync.find_organisation(call.lab, who, params.system, params.external_id)
-    return Answer(body=_organisation(found))
+    return Answer(body=_organisation(found), etag=str(found.version))
 
 
 def _organisation(value: Organisation) -> ShownOrganisation:
@@ -200,6 +224,12 @@ class ShownEntitlement(Shown):
 async def put_entitlement(
     call: Call, params: ByEntitlement, body: EntitlementBody
 ) -> Answer[ShownEntitlement]:
+    await _must_match(
+        call,
+        lambda: sync.find_entitlement(
+            call.lab, member_of(call.request), params.system, params.external_id, params.machine_class
+        ),
+    )
     made, new = await sync.put_entitlement(
         call.lab,
         member_of(call.request),
@@ -210,7 +240,7 @@ async def put_entitlement(
         level=body.level,
         training=body.training,
     )
-    return Answer(body=_entitlement(made), status=201 if new else 200)
+    return Answer(body=_entitlement(made), status=201 if new else 200, etag=str(made.version))
 
 
 async def get_entitlement(call: Call, params: ByEntitlement) -> Answer[ShownEntitlement]:
@@ -218,10 +248,16 @@ async def get_entitlement(call: Call, params: ByEntitlement) -> Answer[ShownEnti
     found = await sync.find_entitlement(
         call.lab, who, params.system, params.external_id, params.machine_class
     )
-    return Answer(body=_entitlement(found))
+    return Answer(body=_entitlement(found), etag=str(found.version))
 
 
 async def delete_entitlement(call: Call, params: ByEntitlement) -> None:
+    await _must_match(
+        call,
+        lambda: sync.find_entitlement(
+            call.lab, member_of(call.request), params.system, params.external_id, params.machine_class
+        ),
+    )
     who = member_of(call.request)
     await sync.drop_entitlement(call.lab, who, params.system, params.external_id, params.machine_class)
 
@@ -254,6 +290,7 @@ def _row(
         summary=summary,
         status=status,
         also=also,
+        etag=True,
     )
 
 

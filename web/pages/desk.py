@@ -13,23 +13,21 @@ QUEUE_SHOWN = 50
 SPENDING_SHOWN = 50
 _MAKING = frozenset({JobState.PREPARING, JobState.ACTIVE})
 _DECIDING = frozenset({JobState.ATTENTION})
-_WAITING = frozenset({JobState.QUEUED})
 
 
 async def queue(request: web.Request) -> web.StreamResponse:
-    """All that waits, each with its reasons, in the order in which it is served."""
+    """All that waits, each with its points and its reasons, in the order in which it is served."""
     lab, who = lab_of(request), me(request)
 
     async def those(states: frozenset[JobState]) -> list[JobView]:
         found = await report.job_page(lab, who, everybody=True, states=states, limit=QUEUE_SHOWN)
         return list(found.items)
 
-    waiting = sorted(await those(_WAITING), key=lambda view: view.place or 0)
     return page(
         request,
         "queue.html",
         deciding=await those(_DECIDING),
-        waiting=[await report.explain(lab, who, view.job.id) for view in waiting],
+        queue=await report.queue(lab, who, limit=QUEUE_SHOWN),
         others=await those(_MAKING),
     )
 

@@ -110,6 +110,9 @@ class Formats:
     def day(self, at: datetime) -> str:
         return str(format_date(at.astimezone(self.zone).date(), "long", locale=self.locale))
 
+    def calendar_day(self, day: date) -> str:
+        return str(format_date(day, "long", locale=self.locale))
+
     def moment(self, at: datetime, now: datetime) -> str:
         """An instant near `now`: the hour alone on the same day, with the day's name within a week, else with
         its date."""
@@ -118,6 +121,34 @@ class Formats:
         if days == 0:
             return self._as("Hm", there)
         return f"{self._as('E' if days < 6 else 'MMMd', there)}, {self._as('Hm', there)}"
+
+    def clock(self, at: datetime) -> str:
+        return self._as("Hm", at.astimezone(self.zone))
+
+    def days_ahead(self, at: datetime, now: datetime) -> int:
+        """0 today, 1 tomorrow, as the site counts days."""
+        return _days(now.astimezone(self.zone).date(), at.astimezone(self.zone).date())
+
+    def near_day(self, at: datetime, now: datetime) -> str:
+        """The day's name within a week, else its date."""
+        there = at.astimezone(self.zone)
+        if 0 <= self.days_ahead(at, now) < 7:
+            return str(format_date(there.date(), "EEEE", locale=self.locale))
+        return self._as("MMMMd", there)
+
+    def short_day(self, at: datetime) -> str:
+        return self._as("MEd", at.astimezone(self.zone))
+
+    def weekday(self, number: int) -> str:
+        """0 is Monday."""
+        return str(self.locale.days["stand-alone"]["wide"][number])
+
+    def input_moment(self, at: datetime) -> str:
+        """As a field for a date with time holds it, in the site's time."""
+        return at.astimezone(self.zone).strftime("%Y-%m-%dT%H:%M")
+
+    def decimal(self, value: float, digits: int = 1) -> str:
+        return format_decimal(round(value, digits), locale=self.locale)
 
     def full(self, at: datetime) -> str:
         return f"{self._as('yMMMd', at)}, {self._as('Hm', at)}"

@@ -12,8 +12,8 @@ from aiohttp import web
 
 from orchestrator.domain.errors import Conflict, EtabliError, NotFound, Rejected
 from orchestrator.domain.event import Event
-from orchestrator.domain.job import Job, JobState
-from orchestrator.domain.machine import needs_release
+from orchestrator.domain.job import ENDED, Job, JobState
+from orchestrator.domain.machine import Machine, needs_release
 from orchestrator.domain.member import Member, Permission
 from orchestrator.domain.process import CutProcess
 from orchestrator.domain.run import RunState
@@ -21,7 +21,8 @@ from orchestrator.flow import act, release, report
 from orchestrator.flow.beside import STAGED
 from orchestrator.flow.lab import Lab
 from orchestrator.flow.prepare import slicing
-from orchestrator.flow.views import JobView
+from orchestrator.flow.views import Explanation, JobView
+from web.errors import Problem
 from web.pages import cuts
 from web.pages.face import as_id, form_of, id_in, lab_of, locale_of, me, page, problem, reader_of, see
 from web.pages.story import buttons, may_judge
@@ -70,30 +71,79 @@ def _cursor(request: web.Request) -> tuple[datetime, UUID] | None:
 
 
 async def job_page(request: web.Request) -> web.StreamResponse:
-    return await _job_page(request, id_in(request))
+    return await shown(request, id_in(request))
 
 
-async def _job_page(
-    request: web.Request, job_id: UUID, *, refusal: EtabliError | None = None
+async def shown(
+    request: web.Request,
+    job_id: UUID,
+    *,
+    refusal: EtabliError | None = None,
+    deadline: tuple[str, Rejected] | None = None,
 ) -> web.StreamResponse:
+    """`deadline`: one that was asked for and why it cannot be, told beside its field."""
     lab, who = lab_of(request), me(request)
     view = await report.job_view(lab, who, job_id)
     events = await report.job_events(lab, who, job_id, 0, EVENTS_SHOWN)
-    told = problem(request, refusal) if refusal else None
+    wrong = refusal or (deadline[1] if deadline else None)
+    told = problem(request, wrong) if wrong else None
+    explanation = await report.explain(lab, who, job_id) if view.job.state is JobState.QUEUED else None
+    operates = reader_of(request).may(Permission.OPERATE)
     return page(
         request,
         "job.html",
         status=told.status if told else 200,
         view=view,
-        explanation=await report.explain(lab, who, job_id) if view.job.state is JobState.QUEUED else None,
+        explanation=explanation,
+        where=_where(explanation),
+        policy=lab.policy if operates else None,
+        steering=steering(lab, view, explanation, operates=operates),
+        deadline=Asked(given=deadline[0], problem=told) if deadline and told else None,
         events=events,
         slicing=slicing(events) if view.job.state is JobState.PREPARING else None,
-        can=buttons(view, operates=reader_of(request).may(Permission.OPERATE)),
+        can=buttons(view, operates=operates),
         waits=waits(lab, view, events),
         judging=may_judge(events, view),
         sheet=_sheet(lab, view, locale_of(request)),
-        problem=told,
+        problem=None if deadline else told,
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What somebody wrote into a field, and why it cannot be."""
+
+    given: str
+    problem: Problem
+
+
+@dataclass(frozen=True, kw_only=True)
+class Steering:
+    """What may be asked of a job that has not begun. The flow decides again."""
+
+    prioritise: bool  # the reader may put it before others
+    agree: bool  # it waits for somebody of the staff, like the reader, to agree to it
+    notice_hours: int  # of a deadline; 0: the reader needs give none
+
+
+def steering(lab: Lab, view: JobView, explanation: Explanation | None, *, operates: bool) -> Steering | None:
+    """None: it does not wait any more."""
+    if view.job.state in ENDED or view.job.state is JobState.ACTIVE:
+        return None
+    noes = {no.rule for _, refusals in explanation.machines for no in refusals} if explanation else set()
+    return Steering(
+        prioritise=operates,
+        agree=operates and "supervised" in noes,
+        notice_hours=0 if operates else lab.policy.deadline_notice_hours,
+    )
+
+
+def _where(explanation: Explanation | None) -> Machine | None:
+    """The machine that the forecast has in mind."""
+    forecast = explanation.job.forecast if explanation else None
+    if explanation is None or forecast is None:
+        return None
+    return next((machine for machine, _ in explanation.machines if machine.id == forecast.machine_id), None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,7 +190,7 @@ async def job_action(request: web.Request) -> web.StreamResponse:
     try:
         await action(lab_of(request), me(request), job_id)
     except Conflict as no:
-        return await _job_page(request, job_id, refusal=no)
+        return await shown(request, job_id, refusal=no)
     return see(f"/jobs/{job_id}")
 
 
@@ -155,5 +205,5 @@ async def judge(request: web.Request) -> web.StreamResponse:
     try:
         await release.judge(lab_of(request), me(request), id_in(request), verdict)
     except Conflict as no:
-        return await _job_page(request, job_id, refusal=no)
+        return await shown(request, job_id, refusal=no)
     return see(f"/jobs/{job_id}")

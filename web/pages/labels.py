@@ -11,17 +11,16 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from orchestrator.domain.file import Severity, Warning
-from orchestrator.domain.job import Job, JobState
+from orchestrator.domain.job import Job, JobState, Priority
 from orchestrator.domain.machine import Machine, needs_release
-from orchestrator.domain.matching import Refusal, Until
-from orchestrator.domain.member import Member
+from orchestrator.domain.member import Level, Member, Public
 from orchestrator.domain.presence import (
     CONFIRM_MINUTES_MAX,
     OVERRIDE_MINUTES_MAX,
     Override,
     ReleasePolicy,
 )
-from orchestrator.domain.process import CutKind, CutProcess, Making, Material, Quality, Turn
+from orchestrator.domain.process import Colour, CutKind, CutProcess, Making, Material, Quality, Turn
 from orchestrator.domain.quote import Confidence
 from orchestrator.domain.run import Cause, Run, RunState
 from orchestrator.domain.tariff import Line, LineKind
@@ -29,7 +28,6 @@ from orchestrator.domain.units import Unit
 from orchestrator.domain.usage import Source
 from orchestrator.flow.release import Closing, Judgement
 from orchestrator.flow.views import JobView
-from web.errors import Problem, ShownFault
 from web.pages.i18n import N_
 
 Gettext = Callable[[str], str]
@@ -231,6 +229,23 @@ MATERIAL_HINTS: Mapping[Material, str] = {
     Material.PLA: N_("stiff, easy, for indoors"),
     Material.PETG: N_("tougher, stands 70 °C"),
 }
+COLOURS: Mapping[str, str] = {
+    Colour.BLACK: N_("black"),
+    Colour.WHITE: N_("white"),
+    Colour.GREY: N_("grey"),
+    Colour.SILVER: N_("silver"),
+    Colour.RED: N_("red"),
+    Colour.ORANGE: N_("orange"),
+    Colour.YELLOW: N_("yellow"),
+    Colour.GREEN: N_("green"),
+    Colour.BLUE: N_("blue"),
+    Colour.PURPLE: N_("purple"),
+    Colour.PINK: N_("pink"),
+    Colour.BROWN: N_("brown"),
+    Colour.NATURAL: N_("natural"),
+    Colour.TRANSPARENT: N_("transparent"),
+}
+"""Of filament."""
 QUALITIES: Mapping[Quality, str] = {
     Quality.DRAFT: N_("Draft, quick"),
     Quality.NORMAL: N_("Normal"),
@@ -246,6 +261,27 @@ TURNS: Mapping[Turn, str] = {
     Turn.Y270: N_("on its left side"),
 }
 """How the part lies on the bed, seen from where it was drawn: x to the right, y away."""
+
+PRIORITIES: Mapping[Priority, Label] = {
+    Priority.LOW: Label(text=N_("No hurry"), hint=N_("fills the holes")),
+    Priority.STANDARD: Label(text=N_("Usual"), hint=N_("as everybody’s")),
+    Priority.TEACHING: Label(text=N_("Teaching"), tone=Tone.WORK, hint=N_("a class or a workshop")),
+    Priority.URGENT: Label(text=N_("Urgent"), tone=Tone.YOU, hint=N_("the lab’s own repairs")),
+}
+PUBLICS: Mapping[Public, str] = {
+    Public.INDIVIDUAL: N_("Individuals"),
+    Public.YOUTH: N_("Young people"),
+    Public.STUDENT: N_("Students"),
+    Public.UNEMPLOYED: N_("Job seekers"),
+    Public.PROFESSIONAL: N_("Professionals"),
+    Public.INSTITUTIONAL: N_("Institutions"),
+}
+"""To whom a member belongs, in the eyes of prices and opening hours."""
+LEVELS: Mapping[Level, str] = {
+    Level.AUTONOMOUS: N_("works alone"),
+    Level.SUPERVISED: N_("works under supervision"),
+}
+"""How far a training goes."""
 
 CONFIDENCES: Mapping[Confidence, Label] = {
     Confidence.HIGH: Label(text=N_("A sure estimate"), tone=Tone.GOOD),
@@ -272,143 +308,11 @@ LINE_KINDS: Mapping[LineKind, str] = {
     LineKind.CAP_DISCOUNT: N_("Above the quoted maximum: not charged"),
 }
 
-REFUSALS: Mapping[str, str] = {
-    "class": N_("The job asks for another kind of machine: %(needed)s."),
-    "profile": N_("The job was prepared for another model: %(needed)s."),
-    "size": N_("The part is too large: it measures %(needed)s, this machine holds %(seen)s."),
-    "no_training": N_("There is no training on record for this kind of machine: %(needed)s."),
-    "attended": N_("It is only ever started by a person who stands at it."),
-    "material": N_("The job needs %(needed)s; loaded: %(seen)s."),
-    "maintenance": N_("It is in maintenance."),
-    "held": N_("It is held back by the lab: %(seen)s"),
-    "link": N_("It cannot be reached: %(seen)s."),
-    "busy": N_("It is working on another job."),
-    "foreign": N_("It is printing something that was started at the machine."),
-    "activity": N_("The machine says: %(seen)s."),
-    "bed": N_("The bed is not confirmed clear: somebody must take the last part out."),
-}
-"""Why a machine does not take a job, by the rule's code."""
-
-INTERLOCKS: Mapping[str, str] = {
-    "identity": N_("The job was sent to another machine."),
-    "state": N_("The job is not waiting for a release any more."),
-    "bed": N_("The bed is not confirmed clear: take the last part out, then say so."),
-    "attended": N_("Nobody has said how a person starts this machine: ask the staff."),
-    "presence": N_("Only a person who stands at the machine starts it, and confirms all points."),
-    "release_person": N_("Only whose job it is, or the staff, releases it."),
-    "no_training": N_("You have no training on record for this kind of machine: %(needed)s."),
-    "condition": N_("Not as it must be, or not known: %(needed)s."),
-    "held": N_("The machine is held back by the lab: %(seen)s"),
-    "link": N_("The machine cannot be reached: %(seen)s."),
-    "hold": N_("The maximum price of this job is not set aside any more: ask at the desk."),
-    "database": N_("Établi cannot say whether somebody is there."),
-}
-"""Why a machine that only a person starts does not start, or holds: by the interlock's code, at the machine."""
-HOLDS: Mapping[str, str] = {"presence": N_("The person at the machine was not heard of any more.")}
-"""What reads otherwise once it runs."""
-
-UNTIL: Mapping[Until, Label] = {
-    Until.NEVER: Label(text=N_("never here"), tone=Tone.BAD),
-    Until.PERSON: Label(text=N_("waits for a person"), tone=Tone.YOU),
-    Until.MACHINE: Label(text=N_("waits for the machine"), tone=Tone.CALM),
-}
-
-SEEN: Mapping[str, str] = {
-    "pla": N_("PLA"),
-    "petg": N_("PETG"),
-    "nothing": N_("nothing"),
-    "offline": N_("switched off or not on the network"),
-    "connecting": N_("connecting"),
-    "auth_failed": N_("it refuses our key"),
-    "rejected": N_("it refuses to be commanded"),
-    "unknown": N_("nothing yet"),
-    "busy": N_("busy (heating or moving)"),
-    "attention": N_("it needs attention"),
-    "fault": N_("fault"),
-    "fdm": N_("3D printers"),
-    "laser": N_("laser cutters"),
-    "vinyl": N_("vinyl cutters"),
-    "lid": N_("the lid"),
-    "extractor": N_("the extractor"),
-    "air": N_("the air"),
-    "water": N_("the cooling water"),
-    "door": N_("the door"),
-}
-"""Machine words that appear inside a refusal; others (sizes, names) are shown as they are."""
-
 BEDS: Mapping[str, str] = {
     "clear": N_("Bed clear"),
     "occupied": N_("Bed occupied"),
     "unknown": N_("Bed not known"),
 }
-
-REMEDIES: Mapping[str, str] = {
-    "file.unreadable": N_("Simplify the model, or export it again as binary STL."),
-    "quote.material": N_("Choose another material."),
-    "quote.machine_class": N_("Choose another kind of machine."),
-    "quote.process": N_("Go back to the file and ask for its price again."),
-    "override.reason": N_("Write down why: the second person has to know."),
-    "override.condition": N_("Choose a sensor of this machine."),
-    "quote.quantity": N_("Choose a quantity within the limit."),
-    "too_large": N_("Simplify the model or split it into several files."),
-}
-"""What to do about a fault that brings no remedy in both languages."""
-
-FAULTS: Mapping[str, str] = {
-    "quote.material": N_("No machine that is large enough takes this material: %(seen)s."),
-    "quote.machine_class": N_("The lab has no such machine: %(seen)s."),
-    "quote.quantity": N_("This quantity is not possible: %(seen)s."),
-    "quote.process": N_("A file of this kind is not made that way: %(seen)s."),
-    "override.reason": N_("Nothing is said about why the sensor is done without."),
-    "override.condition": N_("The machine has no such sensor: %(seen)s."),
-}
-
-PROBLEMS: Mapping[str, str] = {
-    "insufficient_balance": N_(
-        "Your account does not cover the maximum price. Top it up at the lab’s desk, then accept again."
-    ),
-    "quote.expired": N_("This price is no longer valid. Ask for a new one; it takes a second."),
-    "too_large": N_("The file is larger than the lab accepts."),
-    "state": N_("It has changed meanwhile. This is its present state."),
-    "conflict": N_("It has changed meanwhile. This is its present state."),
-    "bed.in_use": N_("A job is on this machine; it must end before the bed can be clear."),
-    "laser.remote_start": N_("It goes on only by a release at the machine, on the tablet that stands there."),
-    "override.two_people": N_("A second person must confirm it: one is not two."),
-    "override.reason": N_("Say why the sensor is done without."),
-    "kiosk.too_many": N_("This machine has tablets enough; revoke one first."),
-    "changed": N_("It has changed meanwhile. This is its present state."),
-    "credentials": N_("This address and this password do not go together."),
-    "sign_in.throttled": N_("Too many attempts. Wait a quarter of an hour, or ask the lab."),
-    "sign_in.busy": N_("Many people are signing in at this moment. Try again in a few seconds."),
-}
-"""Errors told in a banner of the page they concern, by code; others speak for themselves."""
-
-
-def refusal_text(refusal: Refusal, translate: Gettext) -> str:
-    """A refusal as a sentence in the reader's language; a rule we have no words for speaks English."""
-    known = REFUSALS.get(refusal.rule)
-    if known is None:
-        return refusal.reason
-    return translate(known) % {
-        "seen": _seen(refusal.seen, translate),
-        "needed": _seen(refusal.needed, translate),
-    }
-
-
-def _seen(value: str, translate: Gettext) -> str:
-    known = SEEN.get(value)
-    return translate(known) if known else value
-
-
-def interlock_text(refusal: Refusal, translate: Gettext, *, held: bool = False) -> str:
-    """As `refusal_text`, of what forbids a start, or (`held`) made a running machine hold."""
-    known = (HOLDS if held else {}).get(refusal.rule) or INTERLOCKS.get(refusal.rule)
-    if known is None:
-        return refusal.reason
-    return translate(known) % {
-        "seen": _seen(refusal.seen, translate),
-        "needed": _seen(refusal.needed, translate),
-    }
 
 
 def is_cut(process: Making) -> bool:
@@ -459,25 +363,6 @@ def override_ends(one: Override) -> datetime:
 
 def override_asks_until(one: Override) -> datetime:
     return one.asked_at + timedelta(minutes=CONFIRM_MINUTES_MAX)
-
-
-def fault_text(fault: ShownFault, translate: Gettext) -> str:
-    """What is wrong: in the fault's own words, else in ours, else its code."""
-    known = FAULTS.get(fault.rule)
-    ours = translate(known) % {"seen": _seen(fault.seen, translate)} if known else ""
-    return fault.text or ours or fault.rule
-
-
-def fault_remedy(fault: ShownFault, translate: Gettext) -> str:
-    """What to do about it; ours goes first, being in the reader's language for sure. Empty: not known."""
-    known = REMEDIES.get(fault.rule)
-    return translate(known) if known else fault.remedy
-
-
-def problem_text(problem: Problem, translate: Gettext) -> str:
-    """An error in a sentence, for a banner."""
-    known = PROBLEMS.get(problem.code)
-    return translate(known) if known else problem.detail
 
 
 def warning_text(warning: Warning, locale: str) -> str:

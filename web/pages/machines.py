@@ -6,12 +6,14 @@ from aiohttp import web
 
 from orchestrator.domain.errors import Conflict, EtabliError, NotFound, Rejected
 from orchestrator.domain.member import Permission
-from orchestrator.domain.process import Material
+from orchestrator.domain.process import Colour, Material
 from orchestrator.flow import act, release, report
 from orchestrator.flow.act import Verdict
 from orchestrator.flow.beside import beside
 from web.pages import board
 from web.pages.face import as_id, form_of, id_in, lab_of, me, page, problem, reader_of, see
+
+GRAMS_MAX = 100_000
 
 
 async def listing(request: web.Request) -> web.StreamResponse:
@@ -54,7 +56,7 @@ async def action(request: web.Request) -> web.StreamResponse:
             case "maintenance":
                 await act.maintenance(lab, who, machine_id, form.get("on") == "yes")
             case "material":
-                await act.load_material(lab, who, machine_id, _material(form))
+                await act.load_material(lab, who, machine_id, _material(form), **_mounted(form))
             case "override":
                 await release.override(
                     lab, who, machine_id, form.get("condition", ""), form.get("reason", "")
@@ -83,6 +85,25 @@ def _material(form: dict[str, str]) -> Material | None:
         return Material(text) if text else None
     except ValueError:
         raise Rejected("There is no such material.", code="material") from None
+
+
+def _mounted(form: dict[str, str]) -> dict[str, object]:
+    """What is said beside the material. Raises Rejected for what no spool or nozzle is."""
+    try:
+        mounted: dict[str, object] = {"colour": Colour(form["colour"]) if form.get("colour") else None}
+        if form.get("grams"):
+            mounted["stock_milligrams"] = _between(0, round(float(form["grams"]) * 1000), GRAMS_MAX * 1000)
+        if form.get("nozzle"):
+            mounted["nozzle_micrometres"] = _between(50, round(float(form["nozzle"]) * 1000), 5000)
+    except (ValueError, OverflowError):
+        raise Rejected("There is no such spool or nozzle.", code="material") from None
+    return mounted
+
+
+def _between(least: int, value: int, most: int) -> int:
+    if not least <= value <= most:
+        raise ValueError(value)
+    return value
 
 
 async def decide(request: web.Request) -> web.StreamResponse:

@@ -14,7 +14,7 @@ from aiohttp import web
 from orchestrator.domain.errors import EtabliError, Rejected, Unavailable
 from orchestrator.domain.file import File
 from orchestrator.domain.member import Member
-from orchestrator.domain.process import CutProcess, Making, Material, Process, Quality, Turn, placed
+from orchestrator.domain.process import Colour, CutProcess, Making, Material, Process, Quality, Turn, placed
 from orchestrator.domain.quote import Quote
 from orchestrator.flow import advise, report, submit
 from orchestrator.flow.lab import Lab
@@ -107,6 +107,7 @@ def _process(form: Mapping[str, str]) -> Process:
         brim_mm=number("brim_mm"),
         scale_percent=number("scale_percent"),
         turn=Turn(form.get("turn", usual.turn.value)),
+        colour=Colour(form["colour"]) if form.get("colour") else None,
     )
 
 
@@ -157,7 +158,14 @@ async def _choices(
         values |= await cuts.values(lab, who, file.analysis, quote, process)
     elif isinstance(process, Process):
         values["size_mm"] = placed(file.analysis.size_mm, process) if file.analysis else None
+        values["colours"] = await _colours(lab, process)
     return page(request, template, status=status or (told.status if told else 200), **values)
+
+
+async def _colours(lab: Lab, process: Process) -> list[Colour]:
+    """Those on offer: what is loaded of the chosen material, and what is chosen already."""
+    loaded = (await report.colours_loaded(lab)).get(process.material, ())
+    return [one for one in Colour if one in loaded or one is process.colour]
 
 
 async def advice(request: web.Request) -> web.StreamResponse:

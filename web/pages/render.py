@@ -17,7 +17,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from orchestrator.domain.member import PERMISSIONS, Member, Permission
-from web.pages import i18n, labels, story
+from web.pages import foresight, i18n, labels, queueing, reasons, story, timeline, week
 from web.pages.formats import formats_of
 from web.pages.i18n import N_
 
@@ -52,7 +52,11 @@ MENU = (
     MenuItem(path="/jobs", text=N_("My jobs"), needs=Permission.SUBMIT),
     MenuItem(path="/machines", text=N_("Machines"), needs=Permission.FLEET),
     MenuItem(path="/queue", text=N_("Queue"), needs=Permission.ALL_JOBS),
+    MenuItem(path="/reservations", text=N_("Reservations"), needs=Permission.OPERATE),
+    MenuItem(path="/hours", text=N_("Hours"), needs=Permission.ADMIN),
     MenuItem(path="/estimates", text=N_("Estimates"), needs=Permission.OPERATE),
+    MenuItem(path="/sources", text=N_("Booking systems"), needs=Permission.ADMIN),
+    MenuItem(path="/webhooks", text=N_("Webhooks"), needs=Permission.HOOKS),
     MenuItem(path="/account", text=N_("Account"), needs=Permission.READ),
 )
 
@@ -105,7 +109,12 @@ class Renderer:
             "locale": locale,
             "fmt": formats_of(locale, self._zone),
             "labels": labels,
+            "foresight": foresight,
+            "queueing": queueing,
+            "reasons": reasons,
             "story": story,
+            "timeline": timeline,
+            "week": week,
             "languages": LANGUAGES,
             "static": static_url,
             "translate": self._translations[locale].gettext,

@@ -3,7 +3,20 @@
 from __future__ import annotations
 
 from orchestrator.domain.member import Permission
-from web.pages import desk, entrance, estimates, jobs, machines, quotes
+from web.pages import (
+    desk,
+    entrance,
+    estimates,
+    hours,
+    jobs,
+    machines,
+    quotes,
+    reservations,
+    sources,
+    steering,
+    tokens,
+    webhooks,
+)
 from web.pages import kiosk as tablet
 from web.security import SIGN_IN_PATH
 from web.typed import PUBLIC, SIGNED_IN, PageRoute
@@ -23,6 +36,15 @@ PAGES: tuple[PageRoute, ...] = (
     PageRoute(method="POST", path="/quotes/{id}/accept", handler=quotes.accept, permission=Permission.SUBMIT),
     PageRoute(method="GET", path="/jobs/{id}", handler=jobs.job_page, permission=Permission.READ),
     PageRoute(
+        method="POST", path="/jobs/{id}/deadline", handler=steering.deadline, permission=Permission.SUBMIT
+    ),
+    PageRoute(
+        method="POST", path="/jobs/{id}/priority", handler=steering.priority, permission=Permission.OPERATE
+    ),
+    PageRoute(
+        method="POST", path="/jobs/{id}/approve", handler=steering.approve, permission=Permission.OPERATE
+    ),
+    PageRoute(
         method="POST", path="/jobs/{id}/{action}", handler=jobs.job_action, permission=Permission.SUBMIT
     ),
     PageRoute(method="GET", path="/machines", handler=machines.listing, permission=Permission.FLEET),
@@ -39,5 +61,34 @@ PAGES: tuple[PageRoute, ...] = (
     PageRoute(method="GET", path="/kiosk", handler=tablet.kiosk_page, permission=PUBLIC),
     PageRoute(method="GET", path="/queue", handler=desk.queue, permission=Permission.ALL_JOBS),
     PageRoute(method="GET", path="/estimates", handler=estimates.listing, permission=Permission.OPERATE),
+    PageRoute(method="GET", path="/sources", handler=sources.listing, permission=Permission.ADMIN),
+    PageRoute(method="POST", path="/sources", handler=sources.add, permission=Permission.ADMIN),
+    PageRoute(method="POST", path="/sources/{id}", handler=sources.change, permission=Permission.ADMIN),
+    PageRoute(
+        method="POST", path="/sources/{id}/{action}", handler=sources.action, permission=Permission.ADMIN
+    ),
+    PageRoute(method="GET", path="/webhooks", handler=webhooks.listing, permission=Permission.HOOKS),
+    PageRoute(method="POST", path="/webhooks", handler=webhooks.make, permission=Permission.HOOKS),
+    PageRoute(
+        method="POST", path="/webhooks/{id}/{action}", handler=webhooks.action, permission=Permission.HOOKS
+    ),
+    PageRoute(method="GET", path="/hours", handler=hours.listing, permission=Permission.FLEET),
+    PageRoute(method="GET", path="/hours/{site}", handler=hours.form, permission=Permission.ADMIN),
+    PageRoute(method="POST", path="/hours/{site}", handler=hours.save, permission=Permission.ADMIN),
+    PageRoute(
+        method="GET", path="/reservations", handler=reservations.listing, permission=Permission.OPERATE
+    ),
+    PageRoute(method="POST", path="/reservations", handler=reservations.make, permission=Permission.OPERATE),
+    PageRoute(
+        method="POST",
+        path="/reservations/{id}/cancel",
+        handler=reservations.cancel,
+        permission=Permission.OPERATE,
+    ),
+    PageRoute(method="GET", path="/tokens", handler=tokens.listing, permission=Permission.READ),
+    PageRoute(method="POST", path="/tokens", handler=tokens.make, permission=Permission.READ),
+    PageRoute(
+        method="POST", path="/tokens/{token_id}/revoke", handler=tokens.revoke, permission=Permission.READ
+    ),
     PageRoute(method="GET", path="/account", handler=desk.account, permission=Permission.READ),
 )

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from orchestrator.domain.event import SYSTEM, Event, Json
-from orchestrator.domain.job import TRANSITIONS, JobEvent, JobState
+from orchestrator.domain.job import TRANSITIONS, JobEvent, JobState, Priority
 from orchestrator.domain.machine import needs_release
 from orchestrator.domain.matching import Refusal, Until
 from orchestrator.domain.run import Cause, Run, RunState
@@ -19,7 +19,8 @@ from orchestrator.flow.release import Judgement
 from orchestrator.flow.views import JobView
 from web.pages.formats import Formats
 from web.pages.i18n import N_
-from web.pages.labels import CAUSES, JUDGEMENTS, Gettext, Tone, interlock_text, is_cut
+from web.pages.labels import CAUSES, JUDGEMENTS, PRIORITIES, Gettext, Tone, is_cut
+from web.pages.reasons import interlock_text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +69,8 @@ _SENTENCES: Mapping[str, tuple[str, Tone]] = {
     "run.start_refused": (N_("Released, but %(machine)s was not started. %(why)s"), Tone.BAD),
     "run.judged": (N_("How it came out: %(verdict)s"), Tone.CALM),
     "release.refused": (N_("A start from elsewhere was refused: it is released at the machine"), Tone.BAD),
+    "job.approved": (N_("The lab has agreed to it"), Tone.GOOD),
+    "job.reprioritised": (N_("Asked for otherwise: %(priority)s, %(deadline)s"), Tone.CALM),
     "hold.captured": (N_("%(amount)s charged"), Tone.CALM),
     "hold.released": (N_("%(amount)s of the amount set aside is free again"), Tone.CALM),
     "job.finished": (N_("Done"), Tone.GOOD),
@@ -181,6 +184,10 @@ class _Words(dict[str, str]):
                 return self._verdict()
             case "why":
                 return self._why()
+            case "priority":
+                return self._priority()
+            case "deadline":
+                return self._deadline()
             case "amount" | "now" | "promised":
                 cents = _count(self._event.data.get(f"{name}_cents"))
                 return self._formats.money(Money(cents, self._view.quote.total.currency))
@@ -194,6 +201,19 @@ class _Words(dict[str, str]):
         said = str(self._event.data.get("verdict"))
         known = Judgement(said) if said in set(Judgement) else Judgement.OTHER
         return self._translate(JUDGEMENTS[known])
+
+    def _priority(self) -> str:
+        said = str(self._event.data.get("priority"))
+        known = Priority(said) if said in set(Priority) else Priority.STANDARD
+        return self._translate(N_("urgency “%(name)s”")) % {"name": self._translate(PRIORITIES[known].text)}
+
+    def _deadline(self) -> str:
+        said = self._event.data.get("deadline")
+        if not isinstance(said, str):
+            return self._translate(N_("no deadline"))
+        return self._translate(N_("needed by %(time)s")) % {
+            "time": self._formats.full(datetime.fromisoformat(said))
+        }
 
     def _why(self) -> str:
         """The interlocks that said no, in the reader's language; where one needs a name that the event does not give,

@@ -20,6 +20,7 @@ from orchestrator.flow.submit import analyse_work
 from orchestrator.store.files import DiskFiles
 from orchestrator.work.inline import InlineWork
 from tests.builders import a_member
+from tests.fakes.outside import PlainSeal
 from tests.flow.home import Home, a_home
 from web.app import build
 from web.identity import hash_password, make_token
@@ -184,5 +185,6 @@ def _on_disk(home: Home, root: Path, limits: Limits) -> Lab:
         workshop=home.lab.workshop,
         clock=home.lab.clock,
         limits=limits,
+        seal=PlainSeal(),
     )
     return Lab.on(bench, InlineWork((analyse_work(bench), prepare_work(bench))))

@@ -19,6 +19,7 @@ from aiohttp import ClientSession, DummyCookieJar, FormData
 from aiohttp.web import TCPSite
 
 from monitoring.metrics import Metrics
+from orchestrator.bookings.registry import systems
 from orchestrator.domain import ledger
 from orchestrator.domain.machine import Machine
 from orchestrator.domain.member import PERMISSIONS, Entitlement, Member, Permission, Role
@@ -27,12 +28,16 @@ from orchestrator.domain.units import Money
 from orchestrator.flow.lab import Lab, Limits, Workbench
 from orchestrator.flow.prepare import prepare_work
 from orchestrator.flow.submit import analyse_work
+from orchestrator.flow.webhooks import deliver_work
+from orchestrator.outbound import LOOPBACK, OutboundHttp
 from orchestrator.ports import Clock, Store, Unit, Workshop
+from orchestrator.sealed import KEY_BYTES, AesSeal
 from orchestrator.store.files import DiskFiles
 from orchestrator.store.sql import SqlStore
 from orchestrator.work.inline import InlineWork
 from tests.builders import a_machine, a_member, an_event
 from tests.fakes.clock import FakeClock
+from tests.fakes.outside import PlainOutbound
 from tests.flow.workshop import NamedWorkshop
 from web.app import build
 from web.identity import hash_password, make_token
@@ -201,6 +206,9 @@ async def a_desk(
     async with AsyncExitStack() as stack:
         real = await SqlStore.open(url, time)
         stack.push_async_callback(real.close)
+        seal = AesSeal(b"k" * KEY_BYTES)
+        outbound = OutboundHttp(LOOPBACK)
+        stack.push_async_callback(outbound.close)
         bench = Workbench(
             site="lab",
             store=store or real,
@@ -208,8 +216,12 @@ async def a_desk(
             workshop=workshop or NamedWorkshop(),
             clock=time,
             limits=limits or Limits(),
+            seal=seal,
+            systems=systems(PlainOutbound(), seal, time),
+            outbound=outbound,
         )
-        lab = Lab.on(bench, InlineWork((analyse_work(bench), prepare_work(bench))))
+        kinds = (analyse_work(bench), prepare_work(bench), deliver_work(bench))
+        lab = Lab.on(bench, InlineWork(kinds))
         await real.write(lambda unit: unit.publish_tariff(tariff_a(), time.now()))
         web = replace(WebSettings(base_url="http://lab.example", secure_cookies=False), **settings)
         runner = Runner(build(lab, web, Metrics(bench.store).exposition), shutdown_seconds=0.2)

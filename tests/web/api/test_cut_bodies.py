@@ -69,6 +69,10 @@ async def test_what_was_chosen_for_a_cut_comes_back(here: AtLaser) -> None:
         ({"scale_percent": 0, "kerf": True}, [("process.scale_percent", "field.range")]),
         ({"rotation_degrees": 45}, [("process.rotation_degrees", "field.range")]),
         ({"rotation_degrees": 360}, [("process.rotation_degrees", "field.range")]),
+        (
+            {"tabs": 21, "rotation_degrees": 45},
+            [("process.tabs", "field.range"), ("process.rotation_degrees", "field.range")],
+        ),
         ({"x_mm": -1, "y_mm": 10_001}, [("process.x_mm", "field.range"), ("process.y_mm", "field.range")]),
         ({"sheet_mm": [10_001, 200]}, [("process.sheet_mm.width", "field.range")]),
         ({"sheet_mm": [300]}, [("process.sheet_mm.1", "field.missing")]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 from collections.abc import AsyncIterator
@@ -14,6 +15,7 @@ import pytest_asyncio
 from orchestrator.domain.member import Role
 from orchestrator.domain.presence import CHECKLIST, PRESENCE_SECONDS_MAX
 from orchestrator.domain.run import RunEvent, RunState
+from orchestrator.flow.act import REFUSED_A_MINUTE
 from tests.builders import a_member
 from tests.web.api.device import (
     AtLaser,
@@ -171,6 +173,41 @@ async def test_a_held_laser_goes_on_for_nobody_who_is_elsewhere(desk: Desk, who:
     assert asker.member is not None
     assert (kept.actor, kept.run_id) == (f"member:{asker.member.id}", here.run.id)
     assert not await here.events("run.resume_requested")
+
+
+async def test_a_flood_of_starts_from_elsewhere_is_refused_and_only_some_of_it_kept(here: AtLaser) -> None:
+    for _ in range(4):
+        for _ in range(20):
+            seen = await _plain(here.desk.nobody, here, b"{}")
+            assert seen.is_problem(403, "laser.remote_start")
+        await here.desk.clock.advance(20)
+
+    await here.desk.clock.advance(40)
+    assert (await _plain(here.mine, here, b"{}")).is_problem(403, "laser.remote_start")
+
+    kept = await here.events("release.refused")
+    assert [event.actor for event in kept] == ["anonymous"] * 10 + [f"member:{here.member.id}"]
+    since = [(event.at - kept[0].at).total_seconds() for event in kept]
+    assert since == [0.0] * 5 + [60.0] * 5 + [120.0]
+
+
+async def test_many_at_once_from_elsewhere_are_kept_no_more_often(here: AtLaser) -> None:
+    every = await asyncio.gather(*(_plain(here.mine, here, b"{}") for _ in range(12)))
+
+    assert all(seen.is_problem(403, "laser.remote_start") for seen in every)
+    assert len(await here.events("release.refused")) == REFUSED_A_MINUTE
+
+
+async def test_who_asks_a_held_laser_to_go_on_again_and_again_is_kept_some_times(here: AtLaser) -> None:
+    await here.move(RunEvent.SEND_START, RunEvent.SEEN_RUNNING, RunEvent.SEEN_PAUSED)
+
+    for _ in range(12):
+        seen = await here.mine.post(f"/jobs/{here.job_id}/resume")
+        assert seen.is_problem(403, "laser.remote_start")
+    assert (await _plain(here.mine, here, b"{}")).is_problem(403, "laser.remote_start")
+
+    kept = await here.events("release.refused")
+    assert [event.run_id for event in kept] == [here.run.id] * REFUSED_A_MINUTE
 
 
 # --- proofs that are none -------------------------------------------------------------------------
@@ -441,10 +478,13 @@ async def test_readings_of_names_that_the_machine_does_not_ask_for_are_not_kept(
     assert (await here.device.post("readings", said)).status == 204
 
     kept = await here.desk.store.read(lambda unit: unit.readings(here.laser.id))
-    assert {reading.name: (reading.good, reading.source) for reading in kept} == {
-        "lid": (False, "tablet"),
-        "extractor": (True, "controller"),
+    assert {(reading.name, reading.source): reading.good for reading in kept} == {
+        ("lid", str(here.device.id)): False,
+        ("lid", "controller"): True,
+        ("extractor", "controller"): True,
     }
+    shown = {reading["name"]: reading["good"] for reading in (await here.device.get()).json["readings"]}
+    assert shown == {"lid": False, "extractor": True}
 
 
 @pytest.mark.parametrize(

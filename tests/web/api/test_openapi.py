@@ -64,11 +64,17 @@ async def test_the_answers_of_the_main_job_are_as_the_document_says(desk: Desk) 
     asker = await desk.program()
     document = await document_of(desk)
     job = await asker.job()
-    ids = {"jobs": job["id"], "files": job["file_id"], "quotes": job["quote_id"], "machines": str(machine.id)}
+    ids = {
+        "jobs": job["id"],
+        "files": job["file_id"],
+        "quotes": job["quote_id"],
+        "machines": str(machine.id),
+        "sources": str(machine.id),
+    }
     checked = 0
     for row in API:
         kind = row.path.split("/")[3] if row.path.startswith("/api/") else ""
-        path = row.path.replace("{id}", "me" if kind == "accounts" else ids.get(kind, ""))
+        path = row.path.replace("{id}", "me" if kind == "accounts" else ids.get(kind, job["id"]))
         path = re.sub(r"\{\w+\}", "any", path.replace("{number}", "1"))
         if row.method == "GET":
             seen = await asker.ask("GET", f"{path}?profile=any" if path.endswith("/materials") else path)

@@ -19,6 +19,7 @@ CLOSED = [row for row in ROWS if row.permission is not PUBLIC]
 GUARDED = [row for row in CLOSED if isinstance(row.permission, Permission)]
 OPEN_ADDRESSES = {
     "POST /api/v1/sessions",
+    "POST /api/v1/sources/{id}/notify",
     "GET /api/v1/openapi.json",
     "GET /healthz",
     "GET /readyz",

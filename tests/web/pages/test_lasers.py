@@ -37,7 +37,7 @@ from tests.web.pages.cutviews import (
 from tests.web.pages.front import Front, Seen, Visitor, a_front
 from tests.web.pages.test_words import EN, FR, plain
 from tests.web.pages.views import a_machine_view, an_event
-from web.pages import board, cuts, labels, story
+from web.pages import board, cuts, labels, reasons, story
 from web.pages.i18n import load
 
 SAY = {locale: texts.gettext for locale, texts in load().items()}
@@ -209,8 +209,8 @@ def test_a_laser_that_holds_has_no_button_to_go_on_from_afar() -> None:
 def test_an_interlock_speaks_both_languages_and_names_the_sensor() -> None:
     refusal = Refusal(rule="condition", reason="“lid” …", until=Until.PERSON, needed="lid")
 
-    assert labels.interlock_text(refusal, SAY["en"]) == "Not as it must be, or not known: the lid."
-    assert plain(labels.interlock_text(refusal, SAY["fr"])) == "Pas comme il faut, ou inconnu : le capot."
+    assert reasons.interlock_text(refusal, SAY["en"]) == "Not as it must be, or not known: the lid."
+    assert plain(reasons.interlock_text(refusal, SAY["fr"])) == "Pas comme il faut, ou inconnu : le capot."
 
 
 def test_the_story_of_a_cut_tells_who_may_start_it_why_it_held_and_what_was_measured() -> None:

@@ -11,28 +11,34 @@ from html.parser import HTMLParser
 import pytest
 
 from orchestrator.domain.event import JOB_TOPICS
-from orchestrator.domain.job import JobState
+from orchestrator.domain.job import JobState, Priority
 from orchestrator.domain.machine import Activity, Bed, Link
-from orchestrator.domain.matching import Until
+from orchestrator.domain.matching import WINDOW_RULES, Until
+from orchestrator.domain.member import Level, Permission, Public
+from orchestrator.domain.policy import Policy
 from orchestrator.domain.presence import CHECKLIST, ReleasePolicy
-from orchestrator.domain.process import CutKind, Material, Quality, Turn
+from orchestrator.domain.process import Colour, CutKind, Material, Quality, Turn
 from orchestrator.domain.quote import Confidence
 from orchestrator.domain.run import Cause, RunState
 from orchestrator.domain.tariff import LineKind
 from orchestrator.domain.usage import Source
+from orchestrator.flow import availability
 from orchestrator.flow.act import Verdict
 from orchestrator.flow.release import Closing, Judgement
 from tests.builders import a_member
 from tests.web.pages.cutviews import CUT_SHEETS
+from tests.web.pages.planviews import PLAN_SHEETS, empty_plan_sheets
 from tests.web.pages.views import EVIL, a_reader, advice_part, empty_sheets
 from tests.web.pages.views import SHEETS as PRINT_SHEETS
-from web.pages import board, labels
+from web.pages import board, labels, queueing, reasons, timeline
 from web.pages.i18n import LOCALES
 from web.pages.render import STATIC, WEB, Renderer
+from web.pages.tokens import SCOPES
 
 RENDERER = Renderer()
-SHEETS = {**PRINT_SHEETS, **CUT_SHEETS}
-VOID = {"meta", "link", "input", "img", "br", "path", "circle", "rect"}
+SHEETS = {**PRINT_SHEETS, **CUT_SHEETS, **PLAN_SHEETS}
+EMPTY = [*empty_sheets(), *empty_plan_sheets()]
+VOID = {"meta", "link", "input", "img", "br"}
 
 
 class Outline(HTMLParser):
@@ -93,9 +99,9 @@ def test_a_page_is_whole_and_shows_no_markup_that_somebody_typed(name: str, loca
 
 
 @pytest.mark.parametrize("locale", LOCALES)
-@pytest.mark.parametrize("number", range(len(empty_sheets())))
+@pytest.mark.parametrize("number", range(len(EMPTY)))
 def test_an_empty_page_says_what_to_do(number: int, locale: str) -> None:
-    sheet = empty_sheets()[number]
+    sheet = EMPTY[number]
 
     html = RENDERER.render(sheet.template, a_reader(a_member(role=sheet.role), locale=locale), **sheet.values)
 
@@ -143,12 +149,17 @@ def test_every_form_carries_the_form_token() -> None:
         (labels.RUN_STATES, RunState),
         (labels.CAUSES, Cause),
         (labels.MATERIALS, Material),
+        (SCOPES, Permission),
+        (labels.COLOURS, Colour),
+        (labels.PRIORITIES, Priority),
+        (labels.PUBLICS, Public),
+        (labels.LEVELS, Level),
         (labels.MATERIAL_HINTS, Material),
         (labels.QUALITIES, Quality),
         (labels.TURNS, Turn),
         (labels.CONFIDENCES, Confidence),
         (labels.LINE_KINDS, LineKind),
-        (labels.UNTIL, Until),
+        (reasons.UNTIL, Until),
         (labels.CUT_KINDS, CutKind),
         (labels.RELEASES, ReleasePolicy),
         (labels.JUDGEMENTS, Judgement),
@@ -166,9 +177,9 @@ def test_every_verdict_is_offered() -> None:
 
 def test_beds_links_and_job_moves_have_words() -> None:
     assert set(labels.BEDS) == {bed.value for bed in Bed}
-    assert {link.value for link in Link} - {"online"} <= set(labels.SEEN)
+    assert {link.value for link in Link} - {"online"} <= set(reasons.SEEN)
     assert {a.value for a in (Activity.ATTENTION, Activity.FAULT, Activity.BUSY, Activity.UNKNOWN)} <= set(
-        labels.SEEN
+        reasons.SEEN
     )
     told = (WEB / "pages" / "story.py").read_text("utf-8")
     assert [
@@ -178,9 +189,21 @@ def test_beds_links_and_job_moves_have_words() -> None:
 
 def test_every_matching_rule_has_words() -> None:
     source = (WEB.parent / "orchestrator" / "domain" / "matching.py").read_text("utf-8")
-    rules = set(re.findall(r'rule="(\w+)"', source)) | {"foreign", "activity"}
+    rules = set(re.findall(r'rule="(\w+)"', source)) | set(
+        re.findall(r'rule = "(\w+)" if .* else "(\w+)"', source)[0]
+    )
+    rules |= {"foreign", "activity"} | set(WINDOW_RULES.values())
 
-    assert rules == set(labels.REFUSALS)
+    assert rules == set(reasons.REFUSALS)
+
+
+def test_every_term_of_a_score_and_every_kind_of_window_has_words() -> None:
+    source = (WEB.parent / "orchestrator" / "domain" / "order.py").read_text("utf-8")
+    terms = set(re.findall(r'\("(\w+)", ', source))
+
+    assert terms == set(queueing.TERMS) == set(queueing.SETTINGS)
+    assert set(queueing.weights(Policy())) == terms
+    assert set(availability.KINDS.values()) <= set(timeline.KINDS)
 
 
 def test_every_interlock_has_words_at_the_machine() -> None:
@@ -191,9 +214,9 @@ def test_every_interlock_has_words_at_the_machine() -> None:
     )
     rules = set(re.findall(r'Refusal\(\s*rule="(\w+)"', source))
 
-    assert rules == set(labels.INTERLOCKS)
+    assert rules == set(reasons.INTERLOCKS)
     assert set(labels.CHECKS) == set(CHECKLIST)
-    assert set(labels.HOLDS) <= rules
+    assert set(reasons.HOLDS) <= rules
 
 
 def test_the_troubles_that_need_somebody_have_words() -> None:

@@ -9,14 +9,16 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from orchestrator.domain.forecast import Instants
 from orchestrator.domain.job import JobState
 from orchestrator.domain.machine import Abilities, Activity, Bed, Link
 from orchestrator.domain.matching import Refusal, Until
+from orchestrator.domain.policy import Policy
 from orchestrator.domain.run import RunState
 from orchestrator.domain.units import Money
 from tests.builders import NOON, a_machine, a_run
-from tests.web.pages.views import a_job_view, a_machine_view, an_event
-from web.pages import board, labels, story
+from tests.web.pages.views import a_job_view, a_machine_view, a_score, an_event
+from web.pages import board, foresight, queueing, reasons, story
 from web.pages.formats import formats_of
 from web.pages.i18n import accepted, load, supported
 from web.pages.labels import Tone
@@ -118,15 +120,84 @@ def test_machines_that_need_a_person_come_first() -> None:
 def test_a_refusal_speaks_the_readers_language_down_to_the_machines_words() -> None:
     refusal = Refusal(rule="link", reason="The machine is offline.", until=Until.MACHINE, seen="offline")
 
-    said = labels.refusal_text(refusal, load()["fr"].gettext)
+    said = reasons.refusal_text(refusal, load()["fr"].gettext, FR, NOON)
 
     assert plain(said) == "Elle est injoignable : éteinte ou absente du réseau."
+
+
+def test_a_refusal_that_the_clock_ends_says_until_when() -> None:
+    ends = NOON + timedelta(hours=3, minutes=40)
+    window = Refusal(
+        rule="booked_by_other",
+        reason="",
+        until=Until.TIME,
+        seen=NOON.isoformat(),
+        needed=ends.isoformat(),
+        at=ends,
+    )
+
+    said = reasons.refusal_text(window, str, EN, NOON)
+    until = reasons.until_text(window, load()["fr"].gettext, FR, NOON)
+
+    assert said == "Held for somebody else, from 13:00 to 16:40: it would not be done before."
+    assert until == "jusque vers 16:40"
+
+
+@pytest.mark.parametrize(
+    ("rule", "seen", "needed", "expected"),
+    [
+        (
+            "colour",
+            "unknown",
+            "red",
+            "une autre couleur : rouge ; chargée : une couleur que personne n’a dite.",
+        ),
+        ("colour", "black", "red", "une autre couleur : rouge ; chargée : noir."),
+        ("training_expired", "2026-02-01", "laser", "(découpeuses laser) a expiré le 1 février 2026."),
+        ("nozzle", "0.4 mm", "0.6 mm", "une buse de 0.6 mm ; montée : 0.4 mm."),
+    ],
+)
+def test_a_refusal_names_colours_and_days_as_people_do(
+    rule: str, seen: str, needed: str, expected: str
+) -> None:
+    refusal = Refusal(rule=rule, reason="", until=Until.PERSON, seen=seen, needed=needed)
+
+    said = plain(reasons.refusal_text(refusal, load()["fr"].gettext, FR, NOON))
+
+    assert said.endswith(expected)
+
+
+@pytest.mark.parametrize(
+    ("p50", "p90", "expected"),
+    [
+        (-5, 2, ("any moment now", "at the latest 13:05")),
+        (0, 0, ("any moment now", "")),
+        (41, 97, ("at about 13:40", "at the latest 14:40")),
+        (41, 42, ("at about 13:40", "at the latest 13:45")),
+        (60 * 20, 60 * 22, ("tomorrow about 09:00", "at the latest 11:00")),
+        (60, 60 * 20, ("at about 14:00", "at the latest tomorrow at 09:00")),
+        (60 * 45, 60 * 96, ("Wednesday about 10:00", "at the latest Friday at 13:00")),
+    ],
+)
+def test_a_forecast_is_told_in_words(p50: int, p90: int, expected: tuple[str, str]) -> None:
+    at = Instants(p50=NOON + timedelta(minutes=p50), p90=NOON + timedelta(minutes=p90))
+
+    when = foresight.when(at, EN, NOON, str)
+
+    assert (when.about, when.latest) == expected
+
+
+def test_a_bar_of_points_ends_where_its_score_does() -> None:
+    pieces = queueing.slices(a_score(), Policy(), most=2 * a_score().points)
+
+    assert [(piece.name, piece.x + piece.width) for piece in pieces][-1] == ("deadline", 500)
+    assert queueing.slices(a_score(), Policy(), most=0)[0].width == 0
 
 
 def test_a_refusal_without_words_of_ours_falls_back_to_its_own() -> None:
     refusal = Refusal(rule="new", reason="A new reason.", until=Until.MACHINE)
 
-    assert labels.refusal_text(refusal, str) == "A new reason."
+    assert reasons.refusal_text(refusal, str, EN, NOON) == "A new reason."
 
 
 def test_the_story_tells_what_happened_with_its_figures_and_leaves_out_what_it_has_no_words_for() -> None:

@@ -19,17 +19,20 @@ from orchestrator.domain.ledger import Balance
 from orchestrator.domain.machine import Bed
 from orchestrator.domain.matching import Refusal, Until
 from orchestrator.domain.member import Member, Role
-from orchestrator.domain.process import Process, Turn
+from orchestrator.domain.order import Score, Term
+from orchestrator.domain.policy import Policy
+from orchestrator.domain.process import Colour, Process, Turn
 from orchestrator.domain.quote import EstimateSource
 from orchestrator.domain.run import RunState
 from orchestrator.domain.tariff import settle, tariff_a
 from orchestrator.domain.units import Money
 from orchestrator.domain.usage import Source, Usage
 from orchestrator.flow.learn import EstimateView
-from orchestrator.flow.views import AccountView, Explanation, JobPage, JobView, MachineView
+from orchestrator.flow.views import AccountView, Explanation, JobPage, JobView, MachineView, QueueView
 from tests.builders import NOON, a_file, a_job, a_machine, a_member, a_quote, a_run, an_analysis
 from web.errors import problem_of
 from web.pages import board, estimates
+from web.pages.jobs import Asked, Steering
 from web.pages.labels import trouble
 from web.pages.render import Reader
 from web.pages.story import Buttons
@@ -84,6 +87,17 @@ def a_forecast() -> Forecast:
     return Forecast(start=Instants(p50=NOW, p90=NOW + hour), end=Instants(p50=NOW + hour, p90=NOW + 3 * hour))
 
 
+def a_score() -> Score:
+    """Half a day of waiting, of somebody who used their part."""
+    values = (("age", 0.5, 1000), ("priority", 1 / 3, 2000), ("share", 0.5, 3000), ("deadline", 0.0, 1000))
+    terms = tuple(Term(name=name, value=value, points=value * weight) for name, value, weight in values)
+    return Score(points=sum(term.points for term in terms), terms=terms)
+
+
+def a_queue(*waiting: Explanation) -> QueueView:
+    return QueueView(waiting=waiting, more=len(waiting), policy=Policy())
+
+
 @dataclass(frozen=True, kw_only=True)
 class Sheet:
     """One page to render: its template, what it is given, and who looks."""
@@ -109,6 +123,10 @@ def job_values(state: JobState, **other: Any) -> dict[str, Any]:
         "events": [],
         "slicing": None,
         "explanation": None,
+        "where": None,
+        "policy": None,
+        "steering": None,
+        "deadline": None,
         "can": NO_BUTTONS,
         "waits": None,
         "judging": None,
@@ -171,6 +189,7 @@ def _quote_page(locale: str) -> Sheet:
         "size_mm": (20.0, 20.0, 20.0),
         "quantity": 3,
         "quantity_max": 100,
+        "colours": list(Colour),
         "problem": problem_of(InsufficientBalance(), locale),
     }
     return Sheet(template="quote.html", values=values)
@@ -179,9 +198,21 @@ def _quote_page(locale: str) -> Sheet:
 def _queued_page(locale: str) -> Sheet:
     view = a_job_view(file=a_file(name=EVIL), place=2, forecast=a_forecast())
     refusal = Refusal(rule="held", reason="", until=Until.PERSON, seen=EVIL)
-    explanation = Explanation(job=view, machines=((a_machine(name=EVIL), (refusal,)), (a_machine(), ())))
+    never = Refusal(rule="class", reason="", until=Until.NEVER, needed=EVIL)
+    says = ((a_machine(name=EVIL), (refusal,)), (a_machine(), ()), (a_machine(name=EVIL), (never,)))
+    explanation = Explanation(job=view, machines=says, score=a_score())
     given = job_values(JobState.QUEUED) | {"view": view, "explanation": explanation, "can": ALL_BUTTONS}
-    return Sheet(template="job.html", values=given)
+    wrong = problem_of(Rejected("no", code="deadline.notice"), locale)
+    return Sheet(
+        template="job.html",
+        values=given
+        | {
+            "where": a_machine(name=EVIL),
+            "policy": Policy(),
+            "steering": Steering(prioritise=True, agree=True, notice_hours=24),
+            "deadline": Asked(given=EVIL, problem=wrong),
+        },
+    )
 
 
 def _active_page(_locale: str) -> Sheet:
@@ -233,10 +264,11 @@ def _board_page(_locale: str) -> Sheet:
 def _queue_page(_locale: str) -> Sheet:
     deciding, queued, active = (a_job_view(file=a_file(name=EVIL), place=place) for place in (None, 1, None))
     refusal = Refusal(rule="bed", reason="", until=Until.PERSON)
-    waiting = [Explanation(job=queued, machines=((a_machine(name=EVIL), (refusal, refusal, refusal)),))]
+    machines = ((a_machine(name=EVIL), (refusal, refusal, refusal)),)
+    waiting = Explanation(job=queued, machines=machines, score=a_score())
     return Sheet(
         template="queue.html",
-        values={"deciding": [deciding], "waiting": waiting, "others": [active]},
+        values={"deciding": [deciding], "queue": a_queue(waiting), "others": [active]},
         role=Role.TECH,
     )
 
@@ -342,7 +374,9 @@ def empty_sheets() -> list[Sheet]:
             values={"cards": [], "here": "/machines", "cleared": None, "operates": True, "problem": None},
             role=Role.TECH,
         ),
-        Sheet(template="queue.html", values={"deciding": [], "waiting": [], "others": []}, role=Role.TECH),
+        Sheet(
+            template="queue.html", values={"deciding": [], "queue": a_queue(), "others": []}, role=Role.TECH
+        ),
         Sheet(template="estimates.html", values=estimates.values([]), role=Role.TECH),
         Sheet(template="account.html", values={"account": account, "page": nothing}),
     ]

@@ -33,8 +33,25 @@ function printButtons() {
   });
 }
 
+/** Put a field's text on the clipboard; where the browser forbids it, select it, so that a key does. */
+function copyButtons() {
+  document.addEventListener("click", async (event) => {
+    const button = event.target.closest("[data-copy]");
+    if (!button) return;
+    const field = document.getElementById(button.dataset.copy);
+    field.select();
+    try {
+      await navigator.clipboard.writeText(field.value);
+      button.textContent = button.dataset.copied;
+    } catch {
+      field.focus();
+    }
+  });
+}
+
 sendOnce();
 printButtons();
+copyButtons();
 startCut();
 startLayers();
 startLive();

@@ -64,6 +64,7 @@ def upgrade() -> None:
         sa.Column("due_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("etag", sa.Text(), nullable=False),
         sa.Column("cursor", sa.BigInteger(), nullable=False),
+        sa.Column("charges", sa.Boolean(), nullable=False),
         sa.Column("failures", sa.Integer(), nullable=False),
         sa.Column("note", sa.Text(), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
@@ -116,6 +117,9 @@ def upgrade() -> None:
         sa.Column("topics", sa.JSON(none_as_null=True), nullable=False),
         sa.Column("secret", sa.Text(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("hint", sa.Text(), nullable=False),
+        sa.Column("old_secret", sa.Text(), nullable=False),
+        sa.Column("old_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("active", sa.Boolean(), nullable=False),
         sa.Column("cursor", sa.BigInteger(), nullable=False),
         sa.Column("failing_since", sa.DateTime(timezone=True), nullable=True),
@@ -136,6 +140,7 @@ def upgrade() -> None:
         sa.Column("job_id", sa.Uuid(), nullable=True),
         sa.Column("state", sa.String(length=32), nullable=False),
         sa.Column("tries", sa.Integer(), nullable=False),
+        sa.Column("tries_before", sa.Integer(), nullable=False),
         sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("status", sa.Integer(), nullable=True),
         sa.Column("words", sa.Text(), nullable=False),
@@ -144,7 +149,11 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_delivery")),
     )
     with op.batch_alter_table("delivery", schema=None) as batch_op:
-        batch_op.create_index("ix_delivery_state_due_at", ["state", "due_at"], unique=False)
+        batch_op.create_index("ix_delivery_ended_at", ["ended_at"], unique=False)
+        batch_op.create_index("ix_delivery_job_id", ["job_id"], unique=False)
+        batch_op.create_index(
+            "ix_delivery_webhook_id_state_due_at", ["webhook_id", "state", "due_at"], unique=False
+        )
         batch_op.create_index("ix_delivery_webhook_id_seq", ["webhook_id", "seq"], unique=False)
 
     op.create_table(
@@ -171,6 +180,9 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column("training", sa.Text(), server_default="", nullable=False))
         batch_op.add_column(sa.Column("version", sa.Integer(), server_default="1", nullable=False))
 
+    with op.batch_alter_table("idempotency", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("headers", sa.JSON(none_as_null=True), nullable=True))
+
     with op.batch_alter_table("job", schema=None) as batch_op:
         batch_op.add_column(
             sa.Column("priority", sa.String(length=32), server_default="standard", nullable=False)
@@ -192,6 +204,15 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column("organisation_id", sa.Uuid(), nullable=True))
         batch_op.add_column(sa.Column("active_until", sa.DateTime(timezone=True), nullable=True))
         batch_op.add_column(sa.Column("version", sa.Integer(), server_default="1", nullable=False))
+
+    # one reading of each that speaks of an input, so that none overwrites what another has said
+    op.execute("UPDATE reading SET source = SUBSTR(source, 1, 64)")
+    with op.batch_alter_table("reading", schema=None) as batch_op:
+        batch_op.alter_column(
+            "source", existing_type=sa.Text(), type_=sa.String(length=64), existing_nullable=False
+        )
+        batch_op.drop_constraint("pk_reading", type_="primary")
+        batch_op.create_primary_key("pk_reading", ["machine_id", "name", "source"])
 
     # what `feeds:read` was is called as the booking API calls it
     renamed = """REPLACE(CAST(scopes AS TEXT), '"feeds:read"', '"usage:read"')"""

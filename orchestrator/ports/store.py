@@ -1,52 +1,35 @@
-"""All that the heart asks of the world, in our words. Adapters import this; it imports only the domain.
-
-Every method that waits may raise `Unavailable` (time mends it); what else it raises is said where it does.
-"""
+"""The database and the files: what the heart asks of what it keeps."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, datetime
-from enum import StrEnum
 from pathlib import Path
-from typing import ClassVar, Protocol, TypeVar
+from typing import Protocol, TypeVar
 from uuid import UUID
 
-from orchestrator.domain.advice import Advice
+from orchestrator.domain.answer import Claim, Remembered
 from orchestrator.domain.calendar import SiteCalendar
 from orchestrator.domain.calibration import Calibration, Sample
 from orchestrator.domain.errors import Fault
 from orchestrator.domain.event import Event, Json
 from orchestrator.domain.file import Analysis, File
-from orchestrator.domain.job import Artifact, Job, JobState
+from orchestrator.domain.job import Job, JobState
 from orchestrator.domain.ledger import Balance, Entry
-from orchestrator.domain.machine import Activity, Machine
+from orchestrator.domain.machine import Machine
 from orchestrator.domain.member import ApiToken, Entitlement, Member, Organisation, Session
 from orchestrator.domain.presence import Kiosk, Override, Presence, Reading
-from orchestrator.domain.process import CutProcess, Making, Process, Turn
-from orchestrator.domain.quote import Estimate, Quote
+from orchestrator.domain.quote import Quote
 from orchestrator.domain.reservation import Reservation
-from orchestrator.domain.run import Cause, Run
-from orchestrator.domain.sheet import SheetMaterial
+from orchestrator.domain.run import Run
+from orchestrator.domain.source import Source
 from orchestrator.domain.tariff import Bill, Tariff
 from orchestrator.domain.usage import Usage
+from orchestrator.domain.webhook import Delivery, DeliveryState, Webhook
 
 T = TypeVar("T")
-
-
-class Clock(Protocol):
-    """Time is an argument: `now` for dates (aware UTC), `monotonic` for spans (seconds), `sleep` to wait."""
-
-    def now(self) -> datetime: ...
-
-    def monotonic(self) -> float: ...
-
-    async def sleep(self, seconds: float) -> None: ...
-
-
-# --- the store ----------------------------------------------------------------------------------
 
 
 class Unit(Protocol):
@@ -168,6 +151,14 @@ class Unit(Protocol):
     ) -> None: ...
     async def demand(self, first_day: str, last_day: str) -> Sequence[Demand]: ...
 
+    # booking systems
+    async def sources(self, *, due: datetime | None = None) -> Sequence[Source]: ...
+    async def source(self, source_id: UUID) -> Source | None: ...
+    async def add_source(self, source: Source, event: Event) -> None: ...
+    async def change_source(self, before: Source, after: Source, event: Event | None = None) -> Source: ...
+    async def drop_source(self, source_id: UUID, event: Event) -> bool: ...
+    async def named(self, kind: str, system: str) -> Mapping[str, UUID]: ...
+
     # the queue, looked at
     async def queued(self) -> Sequence[tuple[UUID, int]]: ...
     async def jobs_of(self, job_ids: Iterable[UUID]) -> Sequence[Job]: ...
@@ -187,6 +178,7 @@ class Unit(Protocol):
     async def bill(self, job_id: UUID) -> Bill | None: ...
     async def usage_records(self, after: int, limit: int) -> Sequence[tuple[int, Run, Job]]: ...
     async def charges(self, after: int, limit: int) -> Sequence[Charge]: ...
+    async def last_charge(self) -> int: ...
 
     # what finished runs teach; without machine: all machines of the profile together
     async def add_sample(self, sample: Sample) -> None: ...
@@ -195,6 +187,29 @@ class Unit(Protocol):
     async def calibration(self, profile: str, machine_id: UUID | None) -> Calibration | None: ...
     async def calibrations(self) -> Sequence[Calibration]: ...
     async def adopt(self, calibration: Calibration, event: Event) -> None: ...
+
+    # webhooks; `fan_out`, `failing` and `settle_delivery` leave a webhook's version alone
+    async def webhooks(self, owner_id: UUID | None = None) -> Sequence[Webhook]: ...
+    async def webhook(self, webhook_id: UUID) -> Webhook | None: ...
+    async def add_webhook(self, webhook: Webhook, event: Event) -> None: ...
+    async def change_webhook(self, before: Webhook, after: Webhook, event: Event) -> Webhook: ...
+    async def drop_webhook(self, webhook_id: UUID, event: Event) -> bool: ...
+    async def fan_out(self, webhook: Webhook, to: int, deliveries: Sequence[Delivery]) -> bool: ...
+    async def failing(self, webhook_id: UUID, since: datetime | None) -> None: ...
+    async def add_delivery(self, delivery: Delivery) -> None: ...
+    async def delivery(self, delivery_id: str) -> Delivery | None: ...
+    async def deliveries(
+        self,
+        webhook_id: UUID,
+        *,
+        state: DeliveryState | None = None,
+        before: tuple[int, str] | None = None,
+        limit: int = 50,
+    ) -> Sequence[Delivery]: ...
+    async def due_delivery(self, webhook_id: UUID, now: datetime) -> Delivery | None: ...
+    async def settle_delivery(self, before: Delivery, after: Delivery) -> bool: ...
+    async def pending_deliveries(self, webhook_id: UUID) -> int: ...
+    async def drop_deliveries(self, ended_before: datetime) -> int: ...
 
     # the log, keys, the fleet's turn
     async def emit(self, event: Event) -> None: ...
@@ -208,10 +223,11 @@ class Unit(Protocol):
         run_id: UUID | None = None,
     ) -> Sequence[Event]: ...
     async def head(self) -> int: ...
-    async def remembered(self, principal: str, operation: str, key: str) -> Remembered | None: ...
-    async def remember(
-        self, principal: str, operation: str, key: str, answer: Remembered, at: datetime
-    ) -> None: ...
+    async def claim(self, claim: Claim) -> Remembered | None: ...
+    async def begin(self, claim: Claim) -> None: ...
+    async def remember(self, claim: Claim, answer: Remembered) -> None: ...
+    async def free(self, claim: Claim) -> None: ...
+    async def forget(self, before: datetime) -> int: ...
     async def take_fleet_turn(self, site: str) -> int: ...
     async def fleet_turn(self, site: str) -> int: ...
 
@@ -260,15 +276,6 @@ class Charge:
     at: datetime
 
 
-@dataclass(frozen=True, kw_only=True)
-class Remembered:
-    """The answer given under an idempotency key, and a fingerprint of what was asked."""
-
-    fingerprint: str
-    status: int
-    body: Json
-
-
 class Feed(Protocol):
     """Wakes whoever reads the event log. It carries no events: readers ask the log for what is past their
     place."""
@@ -314,304 +321,3 @@ class Files(Protocol):
 
     async def sweep(self, known: frozenset[str], older_than_seconds: int) -> int:
         """Delete half files and files that no row names; returns how many went."""
-
-
-# --- the workshop: what is known of a shape, and how it becomes a machine file ------------------
-
-
-@dataclass(frozen=True, kw_only=True)
-class Sliced:
-    path: Path  # in the given directory
-    artifact: Artifact  # its sha256 and size are those of `path`
-
-
-SliceProgress = Callable[[int, str], Awaitable[None]]
-"""Told how far slicing is, in thousandths that never fall, and what the slicer says it does. What it raises ends it."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class CutPlan:
-    svg: (
-        bytes  # rebuilt from our own lines: nothing of the member's file is in it but coordinates and colours
-    )
-    simulation: Json  # `bed_mm`, `seconds`, `operations`, and `moves` as [x, y, seconds, operation or -1]
-
-
-class Workshop(Protocol):
-    """Everything that opens a member's file; all of it in a sandbox. A file that cannot be made raises
-    Rejected."""
-
-    async def analyse(self, path: Path, name: str) -> Analysis: ...
-
-    async def estimate(
-        self, path: Path, name: str, profile: str, process: Making, quantity: int
-    ) -> Estimate: ...
-
-    async def advise(self, path: Path, name: str, profile: str, process: Making) -> Advice:
-        """What may go wrong as chosen, and how the part would better lie; slower than a price, a second or so."""
-
-    async def preview(self, path: Path, name: str, turn: Turn) -> Path:
-        """A PNG of the part, kept for the next time; the same file and turn are drawn once."""
-
-    async def ringed(self, path: Path, name: str, profile: str, process: Process) -> Path:
-        """The same, with rings around the places that may go wrong as chosen."""
-
-    async def layer(self, path: Path, profile: str, number: int) -> bytes:
-        """One layer of a sliced file, from 1, as an SVG picture. Raises NotFound where there is no such layer."""
-
-    async def slice(
-        self,
-        path: Path,
-        name: str,
-        profile: str,
-        process: Making,
-        quantity: int,
-        into: Path,
-        progress: SliceProgress | None = None,
-    ) -> Sliced:
-        """Raises Rejected with the slicer's own words, Unavailable when the slicer is missing or died."""
-
-    def materials(self, profile: str) -> Sequence[SheetMaterial]:
-        """The sheets that a laser or vinyl cutter knows, those that it must never be given among them."""
-
-    async def plan(self, path: Path, name: str, profile: str, process: CutProcess, quantity: int) -> CutPlan:
-        """What the page of a drawing shows: a clean picture of its lines, and the cut as it will go."""
-
-
-# --- drivers ------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, kw_only=True)
-class Ended:
-    """An end as the machine tells it. Seconds exclude pauses where the machine counts so."""
-
-    remote_name: str
-    outcome: Outcome
-    cause: Cause | None = None  # None for a finished one
-    position_bytes: int | None = None
-    machine_seconds: int | None = None
-    filament_millimetres: float | None = None  # measured by the machine
-    beam_seconds: float | None = None  # laser on, as the machine counts or its reports add up
-    words: str = ""  # the machine's own
-
-
-class Outcome(StrEnum):
-    FINISHED = "finished"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Observation:
-    """What a machine says of itself at one moment. `remote_name` is the file it works on or has selected."""
-
-    activity: Activity
-    remote_name: str | None = None
-    progress: float | None = None  # 0..1
-    position_bytes: int | None = None
-    machine_seconds: int | None = None
-    filament_millimetres: float | None = None
-    message: str = ""
-    beam_seconds: float | None = None
-    conditions: Mapping[str, bool] = field(
-        default_factory=dict
-    )  # inputs the controller reads: `lid`, `extractor`
-    temperatures: Mapping[str, float] = field(default_factory=dict)
-    ended: Ended | None = None  # an end that this observation reports, once
-
-
-@dataclass(frozen=True, kw_only=True)
-class MachineInfo:
-    identity: str  # what tells this machine from another: serial, or host name
-    firmware: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Staged:
-    remote_name: str  # as the machine names it
-    size_bytes: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class Ticket:
-    """Whose work it is, in words: for drivers that hand it over to people rather than to a controller."""
-
-    job_id: UUID
-    member_name: str
-    file_name: str
-    machine_name: str
-    material: str
-    seconds: int
-    artifact_sha256: str
-    extension: str  # of the prepared file: `.gcode`, `.svg`, `.plt`, `.rd`
-    link: str = ""  # the job's page; empty: the lab has no address of its own
-
-
-class Accepted:
-    """The machine took the start; whether it runs, its state will say."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Refused:
-    """A documented refusal before any effect: nothing has started."""
-
-    words: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Unknown:
-    """No answer, or one that proves nothing. Never raised, never retried."""
-
-    words: str
-
-
-StartAnswer = Accepted | Refused | Unknown
-
-
-class Where(StrEnum):
-    """What a machine can prove about a run that we lost sight of."""
-
-    RUNNING = "running"
-    ENDED = "ended"
-    NEVER_STARTED = "never_started"  # proven, not merely absent
-    UNSURE = "unsure"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Located:
-    where: Where
-    observation: Observation | None = None  # with RUNNING
-    ended: Ended | None = None  # with ENDED
-    words: str = ""
-
-
-class Control(StrEnum):
-    PAUSE = "pause"
-    RESUME = "resume"
-    CANCEL = "cancel"
-
-
-class Driver(Protocol):
-    """Speaks one machine's protocol. It observes and obeys; it knows no job, writes no state, and never
-    retries a start.
-
-    Raises MachineUnreachable (time mends it) or MachineAuthFailed (an operator does); every call has an end.
-    The supervisor reconnects; a driver does not.
-    """
-
-    kind: ClassVar[str]
-    confirm_seconds: ClassVar[int]  # how long after a start this model may take to be seen active
-
-    async def connect(self) -> MachineInfo: ...
-
-    async def close(self) -> None: ...
-
-    def observations(self) -> AsyncIterator[Observation]:
-        """A full observation first, then one for each change; raises MachineUnreachable when the link is
-        lost."""
-
-    async def observe(self) -> Observation:
-        """An authoritative full reading, now."""
-
-    async def stage(self, path: Path, remote_name: str, ticket: Ticket | None = None) -> Staged:
-        """Put the file on the machine under this name and verify it. Doing it twice is doing it once.
-        Never starts anything. Raises Rejected if the machine refuses the file."""
-
-    async def start(self, remote_name: str, presence: Presence | None = None) -> StartAnswer:
-        """Send the start exactly once. Never raises on a time-out: that is Unknown. A laser's driver refuses without
-        a presence that has not expired, and one whose machine is started at its own panel always refuses."""
-
-    def attend(self) -> None:
-        """The person who released the run is still there. Where the driver streams the file, it holds the machine by
-        itself once this has not been called for HEARTBEAT_LOST_SECONDS. Never waits; printers need not listen."""
-
-    async def revoke(self, remote_name: str) -> bool:
-        """Make a late start impossible (delete the file). True only where that is proven."""
-
-    async def control(self, remote_name: str, action: Control) -> None:
-        """Only if the machine works on that file; done when the state says so. Raises Conflict otherwise."""
-
-    async def locate(self, remote_name: str, since: datetime) -> Located:
-        """What the machine can prove about a file whose start was sent at `since`."""
-
-
-class Accident(Protocol):
-    """Named points at which a test may kill the process. Does nothing in a real one."""
-
-    def __call__(self, point: str, /) -> None: ...
-
-
-# --- durable work -------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, kw_only=True)
-class Step:
-    """One checkpointed stage: a finished step is never repeated, one that a crash interrupted runs again,
-    so it must be idempotent. `run` gets the arguments, with the results of earlier steps under "results"."""
-
-    name: str
-    run: Callable[[Mapping[str, Json]], Awaitable[Json]]
-    attempts: int = 3  # tries on Unavailable before the work fails
-
-
-@dataclass(frozen=True, kw_only=True)
-class WorkKind:
-    name: str  # never renamed while work of it is pending
-    steps: tuple[Step, ...]
-    failed: Callable[
-        [Mapping[str, Json], str], Awaitable[None]
-    ]  # when a step failed for good: arguments and reason
-    queue: str = "prepare"
-
-
-class WorkStatus(StrEnum):
-    PENDING = "pending"
-    RUNNING = "running"
-    SUCCEEDED = "succeeded"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-
-
-@dataclass(frozen=True, kw_only=True)
-class WorkProgress:
-    status: WorkStatus
-    steps_done: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True)
-class WorkHealth:
-    ok: bool
-    backend: str
-    pending: int = 0
-    oldest_seconds: int = 0
-    words: str = ""
-
-
-class DurableWork(Protocol):
-    """Work that survives a crash. It holds progress, never business truth, and never starts a machine."""
-
-    async def start(
-        self,
-        kind: str,
-        id: str,
-        args: Mapping[str, Json],
-        *,
-        lane: str | None = None,
-        priority: int = 0,
-        delay_seconds: int = 0,
-    ) -> None:
-        """Idempotent by id."""
-
-    async def signal(self, id: str, topic: str, body: Json) -> None: ...
-
-    async def wait_signal(self, topic: str, timeout_seconds: int) -> Json: ...
-
-    async def progress(self, id: str) -> WorkProgress | None: ...
-
-    async def cancel(self, id: str) -> None: ...
-
-    async def resume_dead(self) -> int: ...
-
-    async def schedule(self, name: str, cron: str, kind: str) -> None: ...
-
-    async def health(self) -> WorkHealth: ...
