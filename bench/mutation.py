@@ -35,7 +35,7 @@ TARGETS: Sequence[tuple[str, str]] = (
     ("orchestrator.domain.presence", ""),
     ("orchestrator.domain.machine", "needs_release"),  # of the others, this one function
 )
-TESTS = ("tests.domain.test_interlocks", "tests.domain.test_presence")
+TESTS = ("tests.domain.test_interlocks", "tests.domain.test_readings", "tests.domain.test_presence")
 SECONDS_MAX = 20
 ASKED_PERCENT = 90
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.domain.process import Colour, Process
 from slicing.cache import SliceCache
 from slicing.faults import SlicerUnavailable
 from slicing.placement import Placement
@@ -18,6 +19,7 @@ from slicing.profile import PrintProfile
 from slicing.prusaslicer import PrusaSlicer
 from slicing.sandbox import Sandbox
 from slicing.slicer import SliceResult
+from slicing.workshop import SandboxedWorkshop
 from tests.slicing.shapes import a_box, an_analyser, ascii_stl, binary_stl, corpus, written
 from tests.slicing.slicers import WRITES, a_fake, real_slicer
 
@@ -194,6 +196,25 @@ async def test_anything_otherwise_is_sliced_anew(tmp_path: Path, otherwise: dict
         await ordered(slicer, model, tmp_path / "two", **otherwise)
 
     assert calls(tmp_path) == 2
+
+
+async def test_another_colour_of_filament_is_no_other_slice_and_no_other_price(tmp_path: Path) -> None:
+    model = written(tmp_path, binary_stl(a_box(13.3, 20, 2)), "a.stl")
+    colours: list[Colour | None] = [None, Colour.RED, Colour.BLACK]
+    workshop = SandboxedWorkshop(str(a_fake(tmp_path, WRITES)), data=tmp_path)
+    try:
+        wishes = [Process(colour=colour) for colour in colours]
+        prices = [await workshop.estimate(model, "a.stl", "mk3s", wish, 1) for wish in wishes]
+        pictures = {await workshop.ringed(model, "a.stl", "mk3s", wish) for wish in wishes}
+        for place, wish in enumerate(wishes):
+            (out := tmp_path / f"out{place}").mkdir()
+            await workshop.slice(model, "a.stl", "mk3s", wish, 1, out)
+    finally:
+        await workshop.close()
+
+    assert prices[0] == prices[1] == prices[2]
+    assert len(pictures) == 1
+    assert len(entries(tmp_path)) == 1
 
 
 async def test_two_orders_at_once_are_sliced_once(tmp_path: Path) -> None:
