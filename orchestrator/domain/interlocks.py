@@ -230,11 +230,15 @@ def folded(readings: Iterable[Reading], now: datetime) -> Mapping[str, Reading]:
     One that says it is bad outweighs any that call it good; who has said nothing for a while says nothing.
     """
     counts: dict[str, Reading] = {}
-    for reading in sorted(
-        readings, key=lambda one: (_fresh(one, now), _fresh(one, now) and not one.good, one.at)
-    ):
+    for reading in sorted(readings, key=lambda one: _weight(one, now)):
         counts[reading.name] = reading
     return counts
+
+
+def _weight(reading: Reading, now: datetime) -> tuple[bool, bool, datetime]:
+    """Bad news of the future counts too: another process's clock, or one that wrote while we looked, may be ahead."""
+    alarm = not reading.good and (now - reading.at).total_seconds() <= CONDITION_SECONDS_MAX
+    return alarm, _fresh(reading, now), reading.at
 
 
 def _good(reading: Reading | None, machine_id: UUID, now: datetime) -> bool:

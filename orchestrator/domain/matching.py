@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import lru_cache
 from typing import NamedTuple
 from uuid import UUID
 
@@ -58,6 +59,10 @@ class Needs(NamedTuple):
     nozzle_micrometres: int | None
 
 
+_the_same = lru_cache(maxsize=4096)(Needs)
+"""One object for what is equal: comparing thousands of jobs is then comparing addresses."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Asker:
     """Somebody who wants a machine for so long, whether a job waits or they only ask."""
@@ -96,9 +101,9 @@ class Candidate(Asker):
         artifact, process = self.job.artifact, self.job.process
         profile = artifact.profile if artifact else ""
         if isinstance(process, CutProcess):
-            return Needs(self.job.machine_class, profile, None, None, None)
+            return _the_same(self.job.machine_class, profile, None, None, None)
         nozzle = artifact.nozzle_micrometres if artifact else None
-        return Needs(self.job.machine_class, profile, process.material, process.colour, nozzle)
+        return _the_same(self.job.machine_class, profile, process.material, process.colour, nozzle)
 
     @once
     def size_mm(self) -> tuple[int, int, int]:

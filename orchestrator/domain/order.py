@@ -81,7 +81,10 @@ class Scorer:
     """The scores of one moment; what all of them share is worked out once."""
 
     def __init__(self, standing: Standing, policy: Policy, now: datetime) -> None:
-        self._shares, self._loaded, self._policy = standing.shares, standing.loaded, policy
+        self._policy = policy
+        self._shares = {member_id.int: share for member_id, share in standing.shares.items()}
+        self._loaded = standing.loaded
+        self._mounted: dict[int, float] = {}  # points by the address of a Needs: equal ones are the same
         self._now = now.timestamp()
         self._staffed = staffed_ahead(standing.calendar, now)
         self._ends = [end for _, end in self._staffed]
@@ -95,12 +98,15 @@ class Scorer:
         total = (
             self._per_second * max(0.0, self._now - c.came)
             + self._classes[job.priority]
-            + self._share * self._shares.get(job.member_id, 1.0)
+            + self._share * self._shares.get(job.member_id.int, 1.0)
             + self._shorts / (SHORT_SECONDS + seconds)
             + self._turns * self._turn(seconds)
         )
-        if self._loaded.get(c.needs, False):
-            total += self._policy.material
+        mounted = self._mounted.get(id(c.needs))
+        if mounted is None:
+            mounted = self._policy.material if self._loaded.get(c.needs, False) else 0.0
+            self._mounted[id(c.needs)] = mounted
+        total += mounted
         if job.deadline is not None:
             total += self._policy.deadline * self._urgency(c)
         return total
@@ -111,7 +117,7 @@ class Scorer:
         values = (
             ("age", max(0.0, self._now - c.came) / DAY_SECONDS, policy.age_per_day),
             ("priority", CLASSES[job.priority], policy.priority),
-            ("share", self._shares.get(job.member_id, 1.0), policy.share),
+            ("share", self._shares.get(job.member_id.int, 1.0), policy.share),
             ("short", SHORT_SECONDS / (SHORT_SECONDS + seconds), policy.short),
             ("turn", self._turn(seconds), policy.turn),
             ("deadline", self._urgency(c) if job.deadline else 0.0, policy.deadline),
@@ -144,7 +150,7 @@ def loaded(needs: Iterable[Needs], machines: Sequence[Machine]) -> Mapping[Needs
     """For each kind of job: is there a machine that could take it and needs no change of material, colour or nozzle?"""
     return {
         one: any(could_ever(one, machine) and suits(one, machine) for machine in machines)
-        for one in set(needs)
+        for one in {id(one): one for one in needs}.values()
     }
 
 

@@ -143,8 +143,9 @@ class Attendance:
             return None, ()
         self._hear(await unit.presence_for(run_id))
         now, heard_at = self._lab.clock.monotonic(), self._heard_at
-        at = self._lab.clock.now()
-        readings = folded(await unit.readings(machine.id), at)
+        said = await unit.readings(machine.id)
+        at = self._lab.clock.now()  # after the look: what is written meanwhile is not of the future
+        readings = folded(said, at)
         overrides = await standing(unit, self._lab, machine.id)
         age = None if heard_at is None else now - heard_at
         return run, must_hold(machine, readings, overrides, at, age)

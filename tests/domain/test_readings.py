@@ -25,7 +25,7 @@ LATELY, LONG_AGO, TO_COME = (
         ([(False, LATELY), (True, NOW), (False, NOW)], 2),
         ([(True, LATELY), (True, NOW)], 1),
         ([(False, LONG_AGO), (True, LATELY)], 1),
-        ([(True, LATELY), (False, TO_COME)], 0),
+        ([(True, LATELY), (False, TO_COME)], 1),
         ([(True, TO_COME), (False, LATELY)], 1),
         ([(True, LONG_AGO), (False, LONG_AGO - timedelta(seconds=1))], 0),
         ([(False, LONG_AGO), (True, LONG_AGO - timedelta(seconds=1))], 0),

@@ -110,6 +110,7 @@ ROUTES: tuple[Route, ...] = (
         permission=SIGNED_IN,
         summary="Make a key for a program: shown once; by session and password only",
         status=201,
+        secret=True,
     ),
     Route(
         method="DELETE",

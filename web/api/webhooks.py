@@ -201,7 +201,9 @@ async def replay_dead(call: Call, params: ById) -> ShownReplay:
     return ShownReplay(replayed=await subscribe.replay_dead(call.lab, member_of(call.request), params.id))
 
 
-def _row(method: str, path: str, handler: object, summary: str, status: int = 200) -> Route:
+def _row(
+    method: str, path: str, handler: object, summary: str, status: int = 200, *, secret: bool = False
+) -> Route:
     return Route(
         method=method,
         path=f"{V1}/webhooks{path}",
@@ -209,16 +211,24 @@ def _row(method: str, path: str, handler: object, summary: str, status: int = 20
         permission=Permission.HOOKS,
         summary=summary,
         status=status,
+        secret=secret,
     )
 
 
 ROUTES: tuple[Route, ...] = (
     _row("GET", "", listing, "My webhooks; everybody's for an administrator"),
-    _row("POST", "", make, "Tell an address what happens from now on; the secret is shown this once", 201),
+    _row(
+        "POST",
+        "",
+        make,
+        "Tell an address what happens from now on; the secret is shown this once",
+        201,
+        secret=True,
+    ),
     _row("GET", "/{id}", one, "A webhook"),
     _row("PUT", "/{id}", change, "Change a webhook, switch it off or on"),
     _row("DELETE", "/{id}", drop, "Delete a webhook, with what was not yet sent", 204),
-    _row("POST", "/{id}/rotate", rotate, "A new secret; the one before signs too for 24 hours"),
+    _row("POST", "/{id}/rotate", rotate, "A new secret; the one before signs too for 24 hours", secret=True),
     _row("POST", "/{id}/test", test, "Send a `webhook.test` message"),
     _row("GET", "/{id}/deliveries", deliveries, "Its messages, the newest first"),
     _row("POST", "/{id}/deliveries/{delivery_id}/replay", replay, "Send the same message again"),
