@@ -336,7 +336,7 @@ async def test_a_window_that_another_holds_is_told_with_the_form_as_it_was(
     seen = await technician.post("/reservations", window_form(front, machine, key="k2"))
 
     assert seen.status == 409
-    assert "Somebody else holds this time already." in seen.text
+    assert "Another reservation holds it then." in seen.text
     assert f'value="{in_hours(front, 2)}"' in seen.html
 
 
