@@ -147,10 +147,13 @@ async def queue(lab: Lab, who: Member, *, limit: int = 50) -> QueueView:
         outlook = await lab.sight.outlook(unit, lab.moment)
         shown = outlook.seen.queue[:limit]
         waiting = [await _explained(lab, unit, c.job, outlook) for c in shown]
+        begun = [one for one in await unit.foretold() if one.started_at is not None]
         return QueueView(
             waiting=tuple(waiting),
             more=len(outlook.seen.queue) - len(shown),
             policy=outlook.seen.moment.policy,
+            told=len(begun),
+            kept=sum(one.started_at is not None and one.started_at <= one.start_p90 for one in begun),
         )
 
     return await lab.store.read(work)

@@ -65,6 +65,8 @@ class QueueView:
     waiting: tuple[Explanation, ...]
     more: int  # that wait behind those
     policy: Policy
+    told: int = 0  # forecasts of late whose job has begun
+    kept: int = 0  # of those, how many began by the late end they were told
 
 
 @dataclass(frozen=True, kw_only=True)

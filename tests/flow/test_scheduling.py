@@ -275,6 +275,8 @@ async def test_a_forecast_is_written_down_when_a_job_begins_to_wait_and_measured
         assert await states(home, first, second) == [JobState.DONE, JobState.DONE]
 
         told = {one.job_id: one for one in await home.store.read(lambda unit: unit.foretold())}[second.id]
+        seen = await report.queue(home.lab, home.tech)
+        assert (seen.told, seen.kept) == (1, 1), "the first began at once and was told nothing"
 
         assert shown.forecast is not None
         assert (shown.forecast.machine_id, shown.forecast.after) == (ada.id, 1)

@@ -47,6 +47,10 @@ class ShownQueue(Shown):
     more: int
     """That wait behind those."""
     weights: ShownWeights
+    forecasts_told: int
+    """Of late, whose job has begun."""
+    forecasts_kept: int
+    """Of those, how many began by the late end (p90) they were told."""
     next: str | None = None
 
 
@@ -66,6 +70,8 @@ async def queue(call: Call, query: QueueQuery) -> ShownQueue:
             for one in view.waiting
         ],
         more=view.more,
+        forecasts_told=view.told,
+        forecasts_kept=view.kept,
         weights=ShownWeights(
             age_per_day=policy.age_per_day,
             priority=policy.priority,
