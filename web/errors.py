@@ -202,7 +202,6 @@ FRENCH: Mapping[str, str] = {
     "token.name": "Dites à quoi elle sert, en quelques mots.",
     "token.expires": "Cette date est passée.",
     "token.session": "Une clé ne crée pas de clés : connectez-vous.",
-    "cursor": "Ce curseur n’est pas de nous.",
     "internal": "Quelque chose s’est mal passé chez nous ; c’est noté.",
 }
 """Sentence per code; a fault's own text goes before it."""

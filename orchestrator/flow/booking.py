@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
@@ -17,7 +17,7 @@ from orchestrator.domain.reservation import Purpose, Reservation, ReservationSta
 from orchestrator.flow.act import may
 from orchestrator.flow.known import known
 from orchestrator.flow.lab import Lab
-from orchestrator.flow.moves import RACES, actor_of, settled
+from orchestrator.flow.moves import RACES, actor_of, anything, settled
 from orchestrator.flow.sight import busy_for
 from orchestrator.ports import Unit
 
@@ -44,7 +44,14 @@ class Wanted:
 
 
 async def book(
-    lab: Lab, who: Member, system: str, external_id: str, wanted: Wanted, *, despite_runs: bool = False
+    lab: Lab,
+    who: Member,
+    system: str,
+    external_id: str,
+    wanted: Wanted,
+    *,
+    despite_runs: bool = False,
+    seen: Callable[[Reservation | None], None] = anything,
 ) -> tuple[Reservation, bool]:
     """Make a reservation, or let one of that name be as wanted now; the same twice is once. True: it is new.
 
@@ -56,6 +63,7 @@ async def book(
 
     async def work(unit: Unit) -> tuple[Reservation, bool]:
         present = await unit.reservation(system, external_id)
+        seen(present)
         _check(lab, wanted, new=present is None)
         place = await _placed(lab, unit, wanted, present)
         at = lab.clock.now()
@@ -88,7 +96,14 @@ def _holds_more(present: Reservation | None, after: Reservation) -> bool:
     return present is None or not present.holds or present.window[:4] != after.window[:4]
 
 
-async def cancel(lab: Lab, who: Member, system: str, external_id: str) -> Reservation:
+async def cancel(
+    lab: Lab,
+    who: Member,
+    system: str,
+    external_id: str,
+    *,
+    seen: Callable[[Reservation | None], None] = anything,
+) -> Reservation:
     """The window is everybody's again. Cancelling twice is cancelling once. Raises NotFound."""
     _need_booker(who)
 
@@ -96,6 +111,7 @@ async def cancel(lab: Lab, who: Member, system: str, external_id: str) -> Reserv
         present = await unit.reservation(system, external_id)
         if present is None:
             raise NotFound("There is no such reservation.")
+        seen(present)
         if present.state is ReservationState.CANCELLED:
             return present
         at = lab.clock.now()

@@ -27,6 +27,10 @@ RACES = frozenset({"exists", "changed"})
 TRIES = 4
 
 
+def anything(_present: object | None) -> None:
+    """The asker does not mind in what state it is; one who does raises in here."""
+
+
 async def settled(lab: Lab, work: Callable[[Unit], Awaitable[T]], *, over: frozenset[str] = RACES) -> T:
     """Write; and where somebody was faster by less than a transaction, look again at what there is now.
 

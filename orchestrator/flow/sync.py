@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID, uuid4
@@ -13,7 +13,7 @@ from orchestrator.domain.member import Entitlement, Level, Member, Organisation,
 from orchestrator.flow.act import may
 from orchestrator.flow.booking import forget
 from orchestrator.flow.lab import Lab
-from orchestrator.flow.moves import RACES, actor_of, settled
+from orchestrator.flow.moves import RACES, actor_of, anything, settled
 from orchestrator.ports import Unit
 
 NO_ADDRESS = "@none.invalid"
@@ -46,7 +46,15 @@ def _need_sync(who: Member) -> None:
 # --- members ----------------------------------------------------------------------------------------
 
 
-async def put_member(lab: Lab, who: Member, system: str, external_id: str, told: Told) -> tuple[Member, bool]:
+async def put_member(
+    lab: Lab,
+    who: Member,
+    system: str,
+    external_id: str,
+    told: Told,
+    *,
+    seen: Callable[[Member | None], None] = anything,
+) -> tuple[Member, bool]:
     """The member of that name, as told; the same twice is once. True: they are new here.
 
     Somebody whose address is known here and whom no system names yet becomes that member; it then has to be a plain
@@ -56,7 +64,9 @@ async def put_member(lab: Lab, who: Member, system: str, external_id: str, told:
     _need_sync(who)
 
     async def work(unit: Unit) -> tuple[Member, bool]:
+        named = await unit.external("member", system, external_id)
         present = await _present(unit, system, external_id, told.email)
+        seen(present if named else None)
         if present is None:
             made = _new_member(told)
             await unit.add_member(made)
@@ -152,12 +162,20 @@ async def named_member(unit: Unit, system: str, external_id: str) -> Member:
     return member
 
 
-async def erase_member(lab: Lab, who: Member, system: str, external_id: str) -> None:
+async def erase_member(
+    lab: Lab,
+    who: Member,
+    system: str,
+    external_id: str,
+    *,
+    seen: Callable[[Member | None], None] = anything,
+) -> None:
     """Name and address go, and nobody can sign in as them; what was charged stays, under a pseudonym."""
     _need_sync(who)
 
     async def work(unit: Unit) -> None:
         member = await named_member(unit, system, external_id)
+        seen(member)
         _refuse_staff(member)
         gone = replace(
             member,
@@ -190,7 +208,15 @@ def _of_member(
 
 
 async def put_organisation(
-    lab: Lab, who: Member, system: str, external_id: str, *, name: str, siren: str, shares: int
+    lab: Lab,
+    who: Member,
+    system: str,
+    external_id: str,
+    *,
+    name: str,
+    siren: str,
+    shares: int,
+    seen: Callable[[Organisation | None], None] = anything,
 ) -> tuple[Organisation, bool]:
     """As `put_member`. Raises Rejected for a SIREN that is none."""
     _need_sync(who)
@@ -200,6 +226,7 @@ async def put_organisation(
     async def work(unit: Unit) -> tuple[Organisation, bool]:
         known = await unit.external("organisation", system, external_id)
         present = await unit.organisation(known) if known else None
+        seen(present)
         if present is None:
             made = Organisation(id=uuid4(), name=name, siren=siren, shares=shares)
             await unit.put_organisation(made)
@@ -272,6 +299,7 @@ async def put_entitlement(
     until: datetime | None,
     level: Level,
     training: str,
+    seen: Callable[[Entitlement | None], None] = anything,
 ) -> tuple[Entitlement, bool]:
     """That member may use that class of machines, until then. The same twice is once."""
     _need_sync(who)
@@ -281,6 +309,7 @@ async def put_entitlement(
         _refuse_staff(member)
         held = {one.machine_class: one for one in await unit.entitlements(member.id)}
         present = held.get(machine_class)
+        seen(present)
         after = Entitlement(
             member_id=member.id,
             machine_class=machine_class,
@@ -318,13 +347,24 @@ async def find_entitlement(
     return await lab.store.read(work)
 
 
-async def drop_entitlement(lab: Lab, who: Member, system: str, external_id: str, machine_class: str) -> None:
+async def drop_entitlement(
+    lab: Lab,
+    who: Member,
+    system: str,
+    external_id: str,
+    machine_class: str,
+    *,
+    seen: Callable[[Entitlement | None], None] = anything,
+) -> None:
     """Raises NotFound where there is none."""
     _need_sync(who)
 
     async def work(unit: Unit) -> None:
         member = await named_member(unit, system, external_id)
         _refuse_staff(member)
+        held = {one.machine_class: one for one in await unit.entitlements(member.id)}
+        if machine_class in held:
+            seen(held[machine_class])
         if not await unit.drop_entitlement(member.id, machine_class):
             raise NotFound("There is no such entitlement.")
         event = _of_member(

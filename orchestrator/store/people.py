@@ -9,6 +9,7 @@ from uuid import UUID
 
 from sqlalchemy import bindparam, delete, func, or_, select, update
 
+from orchestrator.domain.errors import Conflict
 from orchestrator.domain.member import ApiToken, Entitlement, Member, Organisation, Session
 from orchestrator.store import tables
 from orchestrator.store.codec import Shape
@@ -125,7 +126,10 @@ class People(UnitBase):
         return [_ORGANISATION.value(row) for row in await self._all(_organisations)]
 
     async def put_organisation(self, organisation: Organisation) -> None:
-        """A new one, or what is known of one now."""
+        """A new one, or what is known of one now. Raises Conflict where a later version does not follow it."""
+        if organisation.version > 1:
+            await self._take_turn()
+            _follow(await self.organisation(organisation.id), organisation)
         await self._put(tables.organisation, _ORGANISATION.row(organisation))
 
     async def external(self, kind: str, system: str, external_id: str) -> UUID | None:
@@ -149,7 +153,11 @@ class People(UnitBase):
         return result.rowcount == 1
 
     async def put_entitlement(self, entitlement: Entitlement) -> None:
-        """One per member and machine class; the latest holds."""
+        """One per member and machine class; the latest holds. Raises Conflict as `put_organisation`."""
+        if entitlement.version > 1:
+            await self._take_turn()
+            held = {one.machine_class: one for one in await self.entitlements(entitlement.member_id)}
+            _follow(held.get(entitlement.machine_class), entitlement)
         await self._put(tables.entitlement, ENTITLEMENT.row(entitlement))
 
     async def session(self, id_sha256: str) -> Session | None:
@@ -194,3 +202,9 @@ class People(UnitBase):
         await self._write(_FORGET_ATTEMPTS, {"of": key, "since": since, "long_ago": long_ago})
         await self._insert(tables.attempt, {"key": key, "at": at})
         return await self._number(_COUNT_ATTEMPTS, of=key, since=since)
+
+
+def _follow(present: Organisation | Entitlement | None, later: Organisation | Entitlement) -> None:
+    """Raises Conflict where somebody was faster. Whoever asks has the turn, so nobody comes between."""
+    if present is None or present.version != later.version - 1:
+        raise Conflict("This has changed in the meantime.", code="changed")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Annotated
 from uuid import UUID
@@ -11,9 +12,14 @@ from uuid import UUID
 from pydantic import Field
 
 from orchestrator.domain.errors import Fault, NotFound, Rejected
+from orchestrator.domain.member import Entitlement, Member, Organisation
+from orchestrator.domain.reservation import Reservation
 from orchestrator.domain.wall import shown, told
 from orchestrator.ports import Unit
-from web.typed import Given, Lenient, Shown
+from web.errors import Precondition
+from web.typed import Call, Given, Lenient, Shown
+
+Synced = Reservation | Member | Organisation | Entitlement
 
 SYSTEM = r"^[A-Za-z0-9][A-Za-z0-9._~-]{0,63}$"
 EXTERNAL_ID = r"^[A-Za-z0-9._~:@+-]{1,200}$"
@@ -88,3 +94,24 @@ def _instant(where: str, value: str | WallTime) -> datetime | Fault:
     if isinstance(value, str):
         return told(value, where)
     return shown(value.local, value.zone, value.fold, where)
+
+
+# --- states that a caller has seen --------------------------------------------------------------------
+
+
+def state_of(value: Synced) -> str:
+    """Its ETag. The version alone would do, were nothing ever made anew under an old name."""
+    which = str(getattr(value, "id", "")) or repr(value)
+    return f"{value.version}-{hashlib.sha256(which.encode()).hexdigest()[:12]}"
+
+
+def as_seen(call: Call) -> Callable[[Synced | None], None]:
+    """To be asked in the transaction that changes it. Raises Precondition where the caller saw another state."""
+
+    def check(present: Synced | None) -> None:
+        if present is not None:
+            call.must_match(state_of(present))
+        elif call.if_match is not None:
+            raise Precondition
+
+    return check

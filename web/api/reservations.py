@@ -22,9 +22,11 @@ from web.api.outside import (
     InstantText,
     OutsideName,
     ShownName,
+    as_seen,
     instants,
     names,
     ours,
+    state_of,
     written,
 )
 from web.api.paging import cursor_of, text_of
@@ -89,17 +91,7 @@ class ReservationsQuery(Lenient):
     limit: int = Field(default=100, ge=1, le=booking.PAGE_MAX)
 
 
-async def _must_match(call: Call, params: ByOutsideName) -> None:
-    """Raises Precondition where the caller saw another state than the present one."""
-    if call.if_match is None:
-        return
-    system, name = params.system, params.external_id
-    present = await call.lab.store.read(lambda unit: unit.reservation(system, name))
-    call.must_match(str(present.version) if present else "")
-
-
 async def put(call: Call, params: ByOutsideName, body: ReservationBody) -> Answer[ShownReservation]:
-    await _must_match(call, params)
     starts_at, ends_at = instants(starts_at=body.starts_at, ends_at=body.ends_at)
     member_id, organisation_id = await call.lab.store.read(lambda unit: _whose(unit, body))
     wanted = booking.Wanted(
@@ -120,9 +112,9 @@ async def put(call: Call, params: ByOutsideName, body: ReservationBody) -> Answe
         params.external_id,
         wanted,
         despite_runs=body.despite_runs,
+        seen=as_seen(call),
     )
-    shown = await _shown(call, made)
-    return Answer(body=shown, status=201 if new else 200, etag=str(shown.version))
+    return Answer(body=await _shown(call, made), status=201 if new else 200, etag=state_of(made))
 
 
 async def _whose(unit: Unit, body: ReservationBody) -> tuple[UUID | None, UUID | None]:
@@ -131,12 +123,13 @@ async def _whose(unit: Unit, body: ReservationBody) -> tuple[UUID | None, UUID |
 
 async def get(call: Call, params: ByOutsideName) -> Answer[ShownReservation]:
     found = await booking.find(call.lab, member_of(call.request), params.system, params.external_id)
-    return Answer(body=await _shown(call, found), etag=str(found.version))
+    return Answer(body=await _shown(call, found), etag=state_of(found))
 
 
 async def delete(call: Call, params: ByOutsideName) -> None:
-    await _must_match(call, params)
-    await booking.cancel(call.lab, member_of(call.request), params.system, params.external_id)
+    await booking.cancel(
+        call.lab, member_of(call.request), params.system, params.external_id, seen=as_seen(call)
+    )
 
 
 async def reservations(call: Call, query: ReservationsQuery) -> Answer[ReservationList]:

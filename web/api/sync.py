@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from typing import Literal
 from uuid import UUID
 
 from pydantic import Field
 
-from orchestrator.domain.errors import Fault, NotFound, Rejected
+from orchestrator.domain.errors import Fault, Rejected
 from orchestrator.domain.member import Entitlement, Level, Member, Organisation, Permission, Public
 from orchestrator.flow import sync
 from orchestrator.ports import Unit
@@ -20,28 +19,17 @@ from web.api.outside import (
     Given_instant,
     OutsideName,
     ShownName,
+    as_seen,
     maybe,
     names,
     ours,
+    state_of,
 )
 from web.identity import EMAIL_CHARACTERS_MAX, normal_email
 from web.security import member_of
 from web.typed import Answer, Call, Given, Lenient, Route, Shown
 
 CLASS = r"^[a-z][a-z0-9_-]{0,63}$"
-
-
-Synced = Member | Organisation | Entitlement
-
-
-async def _must_match(call: Call, find: Callable[[], Awaitable[Synced]]) -> None:
-    """Raises Precondition where the caller saw another state than the present one."""
-    if call.if_match is None:
-        return
-    try:
-        call.must_match(str((await find()).version))
-    except NotFound:
-        call.must_match("")
 
 
 # --- members ----------------------------------------------------------------------------------------
@@ -75,9 +63,6 @@ class ShownMember(Shown):
 
 
 async def put_member(call: Call, params: ByOutsideName, body: MemberBody) -> Answer[ShownMember]:
-    await _must_match(
-        call, lambda: sync.find_member(call.lab, member_of(call.request), params.system, params.external_id)
-    )
     organisation = body.organisation
     organisation_id = await call.lab.store.read(lambda unit: ours(unit, "organisation", organisation))
     told = sync.Told(
@@ -90,8 +75,10 @@ async def put_member(call: Call, params: ByOutsideName, body: MemberBody) -> Ans
         locale=body.locale,
     )
     who = member_of(call.request)
-    member, new = await sync.put_member(call.lab, who, params.system, params.external_id, told)
-    return Answer(body=await _member(call, member), status=201 if new else 200, etag=str(member.version))
+    member, new = await sync.put_member(
+        call.lab, who, params.system, params.external_id, told, seen=as_seen(call)
+    )
+    return Answer(body=await _member(call, member), status=201 if new else 200, etag=state_of(member))
 
 
 def _email(text: str) -> str:
@@ -114,14 +101,13 @@ def _email(text: str) -> str:
 async def get_member(call: Call, params: ByOutsideName) -> Answer[ShownMember]:
     who = member_of(call.request)
     member = await sync.find_member(call.lab, who, params.system, params.external_id)
-    return Answer(body=await _member(call, member), etag=str(member.version))
+    return Answer(body=await _member(call, member), etag=state_of(member))
 
 
 async def delete_member(call: Call, params: ByOutsideName) -> None:
-    await _must_match(
-        call, lambda: sync.find_member(call.lab, member_of(call.request), params.system, params.external_id)
+    await sync.erase_member(
+        call.lab, member_of(call.request), params.system, params.external_id, seen=as_seen(call)
     )
-    await sync.erase_member(call.lab, member_of(call.request), params.system, params.external_id)
 
 
 async def _member(call: Call, member: Member) -> ShownMember:
@@ -166,10 +152,6 @@ class ShownOrganisation(Shown):
 async def put_organisation(
     call: Call, params: ByOutsideName, body: OrganisationBody
 ) -> Answer[ShownOrganisation]:
-    await _must_match(
-        call,
-        lambda: sync.find_organisation(call.lab, member_of(call.request), params.system, params.external_id),
-    )
     made, new = await sync.put_organisation(
         call.lab,
         member_of(call.request),
@@ -178,14 +160,15 @@ async def put_organisation(
         name=body.name.strip(),
         siren=body.siren.replace(" ", ""),
         shares=body.shares,
+        seen=as_seen(call),
     )
-    return Answer(body=_organisation(made), status=201 if new else 200, etag=str(made.version))
+    return Answer(body=_organisation(made), status=201 if new else 200, etag=state_of(made))
 
 
 async def get_organisation(call: Call, params: ByOutsideName) -> Answer[ShownOrganisation]:
     who = member_of(call.request)
     found = await sync.find_organisation(call.lab, who, params.system, params.external_id)
-    return Answer(body=_organisation(found), etag=str(found.version))
+    return Answer(body=_organisation(found), etag=state_of(found))
 
 
 def _organisation(value: Organisation) -> ShownOrganisation:
@@ -224,12 +207,6 @@ class ShownEntitlement(Shown):
 async def put_entitlement(
     call: Call, params: ByEntitlement, body: EntitlementBody
 ) -> Answer[ShownEntitlement]:
-    await _must_match(
-        call,
-        lambda: sync.find_entitlement(
-            call.lab, member_of(call.request), params.system, params.external_id, params.machine_class
-        ),
-    )
     made, new = await sync.put_entitlement(
         call.lab,
         member_of(call.request),
@@ -239,8 +216,9 @@ async def put_entitlement(
         until=maybe("until", body.until),
         level=body.level,
         training=body.training,
+        seen=as_seen(call),
     )
-    return Answer(body=_entitlement(made), status=201 if new else 200, etag=str(made.version))
+    return Answer(body=_entitlement(made), status=201 if new else 200, etag=state_of(made))
 
 
 async def get_entitlement(call: Call, params: ByEntitlement) -> Answer[ShownEntitlement]:
@@ -248,18 +226,14 @@ async def get_entitlement(call: Call, params: ByEntitlement) -> Answer[ShownEnti
     found = await sync.find_entitlement(
         call.lab, who, params.system, params.external_id, params.machine_class
     )
-    return Answer(body=_entitlement(found), etag=str(found.version))
+    return Answer(body=_entitlement(found), etag=state_of(found))
 
 
 async def delete_entitlement(call: Call, params: ByEntitlement) -> None:
-    await _must_match(
-        call,
-        lambda: sync.find_entitlement(
-            call.lab, member_of(call.request), params.system, params.external_id, params.machine_class
-        ),
-    )
     who = member_of(call.request)
-    await sync.drop_entitlement(call.lab, who, params.system, params.external_id, params.machine_class)
+    await sync.drop_entitlement(
+        call.lab, who, params.system, params.external_id, params.machine_class, seen=as_seen(call)
+    )
 
 
 def _entitlement(value: Entitlement) -> ShownEntitlement:

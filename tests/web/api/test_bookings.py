@@ -312,6 +312,48 @@ async def test_the_same_member_told_of_twenty_times_at_once_is_one(crowd: World)
     assert sorted(a.status for a in answers) == [200] * 19 + [201]
 
 
+@pytest.mark.parametrize("kind", ["reservations", "members", "organisations", "entitlements"])
+async def test_of_ten_who_change_what_they_all_saw_one_does(crowd: World, kind: str) -> None:
+    await crowd.tell("1")
+    path = f"/{kind}/{SYSTEM}/1" + ("/laser" if kind == "entitlements" else "")
+
+    def body(n: int) -> dict[str, Any]:
+        return {
+            "reservations": crowd.window(24, 26, note=str(n)),
+            "members": {"name": f"name {n}"},
+            "organisations": {"name": f"name {n}"},
+            "entitlements": {"training": f"training {n}"},
+        }[kind]
+
+    seen = (await crowd.put(path, body(0))).headers["ETag"]
+    answers = await asyncio.gather(
+        *(crowd.put(path, body(n), headers={"If-Match": seen}) for n in range(1, 11))
+    )
+
+    assert sorted(a.status for a in answers) == [200] + [412] * 9
+    (changed,) = (a for a in answers if a.status == 200)
+    now = await crowd.booking.get(path)
+    assert (now.json, now.headers["ETag"]) == (changed.json, changed.headers["ETag"])
+    known = await crowd.booking.get(path, headers={"If-None-Match": now.headers["ETag"]})
+    assert (known.status, known.raw) == (304, b"")
+
+
+async def test_a_condition_on_what_is_not_there_is_not_met(world: World) -> None:
+    for condition in ('"1"', "*"):
+        answer = await world.put(f"/members/{SYSTEM}/1", {}, headers={"If-Match": condition})
+        assert answer.is_problem(412, "precondition")
+
+
+async def test_what_is_made_anew_under_an_old_name_is_another_thing(world: World) -> None:
+    await world.tell("1")
+    path = f"/entitlements/{SYSTEM}/1/laser"
+    old = (await world.put(path, {"training": "one"})).headers["ETag"]
+    await world.delete(path)
+    await world.put(path, {"training": "two"})
+
+    assert (await world.booking.get(path, headers={"If-None-Match": old})).status == 200
+
+
 # --- runs, no-shows ---------------------------------------------------------------------------------
 
 
