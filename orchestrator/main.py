@@ -158,6 +158,7 @@ async def _web(built: Parts, settings: Settings) -> None:
         metrics_token=settings.metrics_token,
         time_zone=settings.time_zone,
         requests_per_minute=settings.requests_per_minute,
+        reads_per_minute=settings.reads_per_minute,
     )
     runner = Runner(build(built.lab, web_settings, Metrics(built.store).exposition))
     await runner.setup()

@@ -38,7 +38,8 @@ class Settings:
     executor: str = ""  # name of this worker; empty: host name and role
     log_level: str = "INFO"
     outbound_networks: str = ""  # private networks that webhooks and booking systems may be in, as 10.0.0.0/8
-    requests_per_minute: int = 1200  # of one token, session or address, before 429
+    requests_per_minute: int = 1200  # of one token, session or address, before 429; 0: any number
+    reads_per_minute: int = 120_000  # the same for what changes nothing: it costs a hundredth
     schedule_age_per_day: int = Policy.age_per_day  # the weights of the queue: orchestrator/domain/policy.py
     schedule_priority: int = Policy.priority
     schedule_share: int = Policy.share

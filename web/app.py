@@ -20,6 +20,7 @@ from web.keys import (
     LAB,
     OPENAPI,
     PACE,
+    READING_PACE,
     ROWS,
     SETTINGS,
     STREAMS,
@@ -45,6 +46,7 @@ def build(lab: Lab, settings: WebSettings, exposition: Exposition) -> web.Applic
     app[SETTINGS] = settings
     app[DOORMAN] = Doorman(lab.store, lab.clock)
     app[PACE] = Pace(settings.requests_per_minute, lab.clock)
+    app[READING_PACE] = Pace(settings.reads_per_minute, lab.clock)
     app[OPENAPI] = document(API, settings.base_url)
     app[EXPOSITION] = exposition
     app[ERROR_PAGE] = error_page

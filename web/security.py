@@ -33,7 +33,7 @@ from web.errors import (
     retry_after_seconds,
 )
 from web.identity import Caller, SignedIn
-from web.keys import CALLER, DOORMAN, ERROR_PAGE, INCIDENT, NONCE, PACE, ROWS, SETTINGS
+from web.keys import CALLER, DOORMAN, ERROR_PAGE, INCIDENT, NONCE, PACE, READING_PACE, ROWS, SETTINGS
 from web.typed import AT_MACHINE, PUBLIC, SIGNED_IN, PageRoute, Route
 
 log = logging.getLogger("etabli.web")
@@ -174,10 +174,11 @@ def _keep_pace(request: web.Request, row: Route | PageRoute | None) -> None:
         return
     if path in HEALTH and is_in(peer, LOOPBACK):
         return
+    pace = request.app[READING_PACE if request.method in SAFE_METHODS else PACE]
     if row is not None and row.permission is AT_MACHINE:
-        request.app[PACE].admit("", f"device at {peer}")
+        pace.admit("", f"device at {peer}")
         return
-    request.app[PACE].admit(_credential(request), peer)
+    pace.admit(_credential(request), peer)
 
 
 def _credential(request: web.Request) -> str:
@@ -195,7 +196,8 @@ async def _identify(request: web.Request) -> None:
         caller = await doorman.by_session(secret) if secret else None
     if caller is not None:
         request[CALLER] = caller
-        request.app[PACE].met(_credential(request))
+        for pace in (PACE, READING_PACE):
+            request.app[pace].met(_credential(request))
 
 
 async def _identify_by_address(request: web.Request) -> None:

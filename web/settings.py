@@ -22,6 +22,7 @@ class WebSettings:
     uploads_per_member_max: int = 8
     streams_per_member_max: int = 6
     requests_per_minute: int = 0  # of one token, session or address, before 429; 0: any number
+    reads_per_minute: int = 0  # the same for what changes nothing
     heartbeat_seconds: float = (
         15.0  # a silent event stream says so often that it lives, and looks whether it still may
     )

@@ -313,14 +313,15 @@ async def test_what_was_done_before_our_mistake_is_not_done_again(tmp_path: Path
         assert [event.topic for event in seen].count("done.once") == 1
 
 
-def test_every_post_takes_a_key_but_what_devices_say_files_and_signing_in() -> None:
+def test_every_post_takes_a_key_but_what_devices_say_hints_files_and_signing_in() -> None:
     without = {row.path.removeprefix(V1) for row in API if row.method == "POST" and not row.takes_key}
 
     at_machines = {
         f"/machines/{{id}}/{name}"
         for name in ("release", "heartbeat", "readings", "clear-here", "close", "judge")
     }
-    assert without == {"/sessions", "/files"} | at_machines
+    hints = {"/sources/{id}/notify"}  # told twice it is asked for once, and nobody in particular tells it
+    assert without == {"/sessions", "/files"} | at_machines | hints
     assert not any(row.takes_key for row in API if row.method != "POST")
 
 
@@ -415,7 +416,7 @@ def test_no_pace_is_kept_where_none_is_set() -> None:
 
 
 async def test_too_fast_is_told_when_to_come_back_and_others_are_not_kept(tmp_path: Path) -> None:
-    async with a_desk(tmp_path, requests_per_minute=6) as desk:
+    async with a_desk(tmp_path, reads_per_minute=6) as desk:
         one, other = await desk.program(), await desk.program()
         assert {(await one.get("/me")).status for _ in range(7)} == {200}  # its first was its address's
 
@@ -428,10 +429,21 @@ async def test_too_fast_is_told_when_to_come_back_and_others_are_not_kept(tmp_pa
         assert (await one.get("/me")).status == 200
 
 
+async def test_what_changes_something_has_a_slower_pace_than_looking(tmp_path: Path) -> None:
+    async with a_desk(tmp_path, requests_per_minute=2, reads_per_minute=100) as desk:
+        one = await desk.program()
+        assert (await one.get("/me")).status == 200
+
+        seen = [(await one.post("/quotes", {})).status for _ in range(3)]
+
+        assert seen == [422, 422, 429]
+        assert (await one.get("/me")).status == 200
+
+
 async def test_strangers_of_an_address_share_its_bucket_and_do_not_silence_machines_health_or_figures(
     tmp_path: Path,
 ) -> None:
-    async with a_desk(tmp_path, requests_per_minute=3) as desk:
+    async with a_desk(tmp_path, reads_per_minute=3) as desk:
         machine = await desk.machine()
         for path in ("/api/v1/openapi.json", "/nowhere", "/api/v1/me"):
             assert (await desk.nobody.ask("GET", path)).status in {200, 401, 404}
@@ -443,14 +455,14 @@ async def test_strangers_of_an_address_share_its_bucket_and_do_not_silence_machi
 
 
 async def test_health_is_counted_for_those_who_are_not_on_this_machine(tmp_path: Path) -> None:
-    async with a_desk(tmp_path, requests_per_minute=2, trusted_proxies=("127.0.0.1",)) as desk:
+    async with a_desk(tmp_path, reads_per_minute=2, trusted_proxies=("127.0.0.1",)) as desk:
         far = {"X-Forwarded-For": "192.0.2.1"}
         seen = [(await desk.nobody.ask("GET", "/readyz", headers=far)).status for _ in range(3)]
         assert seen == [200, 200, 429]
 
 
 async def test_a_stream_is_one_request_however_long_it_lasts(tmp_path: Path) -> None:
-    async with a_desk(tmp_path, requests_per_minute=3, heartbeat_seconds=0.05) as desk:
+    async with a_desk(tmp_path, reads_per_minute=3, heartbeat_seconds=0.05) as desk:
         asker = await desk.program()
         url = f"{desk.base}{V1}/events"
         async with desk.http.get(url, headers=asker.headers) as answer:
