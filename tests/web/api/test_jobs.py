@@ -42,6 +42,7 @@ async def test_a_quote_says_how_its_total_and_its_hold_come_about(desk: Desk) ->
         "brim_mm": usual.brim_mm,
         "scale_percent": usual.scale_percent,
         "turn": usual.turn.value,
+        "colour": None,
     }
     assert (await asker.get(f"/quotes/{quote['id']}")).json == quote
 

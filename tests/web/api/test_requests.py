@@ -76,7 +76,7 @@ async def test_a_compressed_body_is_refused_and_not_unpacked(desk: Desk) -> None
 
 
 async def test_all_faults_of_a_request_are_told_at_once(desk: Desk) -> None:
-    sent = {"quantity": "two", "process": {"material": "lead", "colour": "red"}, "price": 1}
+    sent = {"quantity": "two", "process": {"material": "lead", "glitter": "red"}, "price": 1}
 
     answer = await (await desk.of()).post("/quotes", sent)
 
@@ -85,7 +85,7 @@ async def test_all_faults_of_a_request_are_told_at_once(desk: Desk) -> None:
         ("file_id", "field.missing"),
         ("quantity", "field.type"),
         ("process.material", "field.type"),
-        ("process.colour", "field.unknown"),
+        ("process.glitter", "field.unknown"),
         ("price", "field.unknown"),
     }
     assert all(fault["remedy"] for fault in answer.json["faults"])

@@ -239,3 +239,15 @@ def test_vendored_files_are_the_ones_that_the_manifest_names() -> None:
 
     assert found == named
     assert all(package["version"] and package["licence"] for package in manifest)
+
+
+def test_every_name_that_a_template_takes_from_a_module_is_there() -> None:
+    modules = {"labels": labels, "reasons": reasons, "queueing": queueing}
+    taken = {
+        (template.name, module, name)
+        for template in (WEB / "templates").glob("*.html")
+        for module, name in re.findall(r"\b(labels|reasons|queueing)\.(\w+)", template.read_text("utf-8"))
+    }
+
+    assert len(taken) > 40
+    assert [row for row in sorted(taken) if not hasattr(modules[row[1]], row[2])] == []
