@@ -75,7 +75,7 @@ class _Free:
         self._stations = sorted(stations, key=lambda s: _preference(s, moment.now))
         self._moment = moment
         self._attempts = attempts
-        self._suited: dict[Needs, list[_Beds]] = {}
+        self._suited: dict[int, list[_Beds]] = {}  # by the address of a Needs: equal ones are the same
         self._given: set[UUID] = set()
         self._kept_from: dict[
             UUID, datetime
@@ -114,7 +114,7 @@ class _Free:
 
     def _suited_for(self, needs: Needs) -> list[_Beds]:
         """By size, the smallest first."""
-        known = self._suited.get(needs)
+        known = self._suited.get(id(needs))
         if known is None:
             by_size: dict[tuple[int, int, int], _Beds] = {}
             for station in self._stations:
@@ -122,7 +122,7 @@ class _Free:
                 if machine.id not in self._given and suits(needs, machine):
                     beds = by_size.setdefault(machine.abilities.size_mm, _Beds(machine.abilities.size_mm, {}))
                     beds.stations[machine.id] = station
-            self._suited[needs] = known = list(by_size.values())
+            self._suited[id(needs)] = known = list(by_size.values())
         return known
 
     def _give_away(self, machine_id: UUID) -> None:

@@ -7,9 +7,11 @@ result.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from types import MappingProxyType
 from uuid import UUID
 
 from orchestrator.domain.process import Making
@@ -35,6 +37,12 @@ class Priority(StrEnum):
     STANDARD = "standard"
     TEACHING = "teaching"  # a class or a workshop with a date
     URGENT = "urgent"  # the lab itself: spare parts, repairs
+
+
+CLASSES: Mapping[Priority, float] = MappingProxyType(
+    {Priority.LOW: 0.0, Priority.STANDARD: 1 / 3, Priority.TEACHING: 2 / 3, Priority.URGENT: 1.0}
+)
+"""What a class is worth beside the highest."""
 
 
 class JobEvent(StrEnum):

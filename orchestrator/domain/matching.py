@@ -16,7 +16,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from orchestrator.domain.calendar import SiteCalendar, is_holiday, next_open, open_until
-from orchestrator.domain.job import Job
+from orchestrator.domain.job import CLASSES, Job
 from orchestrator.domain.machine import WORKING, Activity, Bed, Link, Machine, holds, needs_release
 from orchestrator.domain.member import Entitlement, Level, Member
 from orchestrator.domain.once import once
@@ -57,6 +57,17 @@ class Needs(NamedTuple):
     material: Material | None  # None: the member lays in the sheet
     colour: Colour | None
     nozzle_micrometres: int | None
+
+
+class Facts(NamedTuple):
+    """What the score of a job rests on, whenever it is asked."""
+
+    came: float  # seconds since 1970
+    seconds: int  # it takes, in the middle
+    priority: float  # what its class is worth, 0 to 1
+    member: int  # whose it is, as a number
+    needs: Needs
+    must_start: float | None  # seconds since 1970 at which it must start for its deadline; None: it has none
 
 
 _the_same = lru_cache(maxsize=4096)(Needs)
@@ -114,6 +125,15 @@ class Candidate(Asker):
     def came(self) -> float:
         """Seconds since 1970 at which it was first queued."""
         return (self.job.queued_at or self.job.created_at).timestamp()
+
+    @once
+    def facts(self) -> Facts:
+        """What its score rests on, at hand: thousands are scored for each decision."""
+        job = self.job
+        must_start = job.deadline.timestamp() - self.takes.p90 if job.deadline else None
+        return Facts(
+            self.came, self.takes.p50, CLASSES[job.priority], job.member_id.int, self.needs, must_start
+        )
 
     @once
     def standing(self) -> str:

@@ -21,20 +21,15 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from types import MappingProxyType
 from uuid import UUID
 
 from orchestrator.domain.calendar import SiteCalendar, staffed_ahead
-from orchestrator.domain.job import Priority
 from orchestrator.domain.machine import Machine
 from orchestrator.domain.matching import Candidate, Needs, could_ever, suits
 from orchestrator.domain.member import Member, Organisation
 from orchestrator.domain.policy import Policy
 
 DAY_SECONDS = 86_400
-CLASSES: Mapping[Priority, float] = MappingProxyType(
-    {Priority.LOW: 0.0, Priority.STANDARD: 1 / 3, Priority.TEACHING: 2 / 3, Priority.URGENT: 1.0}
-)
 SHORT_SECONDS = 2 * 3600
 """A job of so long is half as short as one that is over at once."""
 DEADLINE_HORIZON_SECONDS = 2 * DAY_SECONDS
@@ -88,40 +83,41 @@ class Scorer:
         self._now = now.timestamp()
         self._staffed = staffed_ahead(standing.calendar, now)
         self._ends = [end for _, end in self._staffed]
-        self._classes = {one: policy.priority * value for one, value in CLASSES.items()}
+        self._class = policy.priority
         self._per_second = policy.age_per_day / DAY_SECONDS
         self._share, self._turns, self._shorts = policy.share, policy.turn, policy.short * SHORT_SECONDS
 
     def points(self, c: Candidate) -> float:
         """The score alone."""
-        job, seconds = c.job, c.takes.p50
+        came, seconds, priority, member, needs, must_start = c.facts
+        waited = self._now - came
         total = (
-            self._per_second * max(0.0, self._now - c.came)
-            + self._classes[job.priority]
-            + self._share * self._shares.get(job.member_id.int, 1.0)
+            (self._per_second * waited if waited > 0 else 0.0)
+            + self._class * priority
+            + self._share * self._shares.get(member, 1.0)
             + self._shorts / (SHORT_SECONDS + seconds)
-            + self._turns * self._turn(seconds)
+            + (self._turns * self._turn(seconds) if self._ends else self._turns)
         )
-        mounted = self._mounted.get(id(c.needs))
+        mounted = self._mounted.get(id(needs))
         if mounted is None:
-            mounted = self._policy.material if self._loaded.get(c.needs, False) else 0.0
-            self._mounted[id(c.needs)] = mounted
-        total += mounted
-        if job.deadline is not None:
-            total += self._policy.deadline * self._urgency(c)
-        return total
+            mounted = self._policy.material if self._loaded.get(needs, False) else 0.0
+            self._mounted[id(needs)] = mounted
+        if must_start is not None:
+            total += self._policy.deadline * self._urgency(must_start)
+        return total + mounted
 
     def score(self, c: Candidate) -> Score:
         """The same, term by term, for whoever asks why."""
-        policy, job, seconds = self._policy, c.job, c.takes.p50
+        policy = self._policy
+        came, seconds, priority, member, needs, must_start = c.facts
         values = (
-            ("age", max(0.0, self._now - c.came) / DAY_SECONDS, policy.age_per_day),
-            ("priority", CLASSES[job.priority], policy.priority),
-            ("share", self._shares.get(job.member_id.int, 1.0), policy.share),
+            ("age", max(0.0, self._now - came) / DAY_SECONDS, policy.age_per_day),
+            ("priority", priority, policy.priority),
+            ("share", self._shares.get(member, 1.0), policy.share),
             ("short", SHORT_SECONDS / (SHORT_SECONDS + seconds), policy.short),
             ("turn", self._turn(seconds), policy.turn),
-            ("deadline", self._urgency(c) if job.deadline else 0.0, policy.deadline),
-            ("material", 1.0 if self._loaded.get(c.needs, False) else 0.0, policy.material),
+            ("deadline", 0.0 if must_start is None else self._urgency(must_start), policy.deadline),
+            ("material", 1.0 if self._loaded.get(needs, False) else 0.0, policy.material),
         )
         terms = tuple(Term(name=name, value=value, points=value * weight) for name, value, weight in values)
         return Score(points=self.points(c), terms=terms)
@@ -134,11 +130,9 @@ class Scorer:
         back = self._staffed[place][0]
         return 1.0 if back <= seconds else seconds / back
 
-    def _urgency(self, c: Candidate) -> float:
+    def _urgency(self, must_start: float) -> float:
         """0 while there is time, 1 when it must start now to be done in time, and after that."""
-        assert c.job.deadline is not None
-        slack = c.job.deadline.timestamp() - self._now - c.takes.p90
-        return min(1.0, max(0.0, 1 - slack / DEADLINE_HORIZON_SECONDS))
+        return min(1.0, max(0.0, 1 - (must_start - self._now) / DEADLINE_HORIZON_SECONDS))
 
 
 def score(c: Candidate, standing: Standing, policy: Policy, now: datetime) -> Score:
