@@ -28,6 +28,8 @@ from orchestrator.domain.matching import (
     suits,
 )
 
+_RULES = (*PERSON_FITS, *TIME_FITS)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Pairing:
@@ -169,7 +171,7 @@ class _Free:
         )
 
     def _refusal(self, c: Candidate, station: Station) -> Refusal | None:
-        for rule in (*PERSON_FITS, *TIME_FITS):
+        for rule in _RULES:
             no = rule(c, station, self._moment)
             if no is not None:
                 return no
