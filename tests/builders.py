@@ -20,6 +20,7 @@ from orchestrator.domain.machine import Abilities, Bed, Kind, Link, Machine
 from orchestrator.domain.member import Member, Role
 from orchestrator.domain.process import Material, Process
 from orchestrator.domain.quote import Estimate, EstimateSource, Quote, Spread, priced
+from orchestrator.domain.reservation import Purpose, Reservation
 from orchestrator.domain.run import Run, RunState, run_token
 from orchestrator.domain.tariff import Tariff, tariff_a
 from orchestrator.domain.units import Money
@@ -250,3 +251,22 @@ async def at_home(store: Store, *, credit_cents: int = 0, account_id: UUID | Non
 
     await store.write(work)
     return home
+
+
+def a_window(in_minutes: int, minutes: int = 60, member_id: UUID | None = None) -> Reservation:
+    """Held for somebody, on every machine of the site."""
+    starts_at = NOON + timedelta(minutes=in_minutes)
+    return Reservation(
+        id=uuid4(),
+        system="test",
+        external_id="1",
+        site="lab",
+        machine_id=None,
+        machine_class=None,
+        purpose=Purpose.BOOKING,
+        starts_at=starts_at,
+        ends_at=starts_at + timedelta(minutes=minutes),
+        created_at=NOON,
+        changed_at=NOON,
+        member_id=member_id or uuid4(),
+    )

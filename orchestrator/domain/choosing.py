@@ -16,8 +16,7 @@ from uuid import UUID
 from orchestrator.domain.calendar import FOR_EVER
 from orchestrator.domain.machine import holds
 from orchestrator.domain.matching import (
-    PERSON_FITS,
-    TIME_FITS,
+    ASKER_FITS,
     Candidate,
     Moment,
     Needs,
@@ -27,8 +26,6 @@ from orchestrator.domain.matching import (
     machine_refusals,
     suits,
 )
-
-_RULES = (*PERSON_FITS, *TIME_FITS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,7 +168,7 @@ class _Free:
         )
 
     def _refusal(self, c: Candidate, station: Station) -> Refusal | None:
-        for rule in _RULES:
+        for rule in ASKER_FITS:
             no = rule(c, station, self._moment)
             if no is not None:
                 return no

@@ -393,6 +393,8 @@ PERSON_FITS: tuple[PersonRule, ...] = (*BARS, _supervised)
 """May this member's job go to this machine?"""
 TIME_FITS: tuple[PersonRule, ...] = (_stock, _hours, _window)
 """Is now the time for it?"""
+ASKER_FITS: tuple[PersonRule, ...] = (*PERSON_FITS, *TIME_FITS)
+"""Both: what depends on who asks, and when."""
 
 
 # --- does this machine take anything at all at the moment? ------------------------------------------
@@ -490,9 +492,7 @@ def refusals(candidate: Candidate, station: Station, moment: Moment) -> tuple[Re
     no_room = too_large(candidate.size_mm, machine)
     if no_room is not None:
         unsuited = (no_room, *unsuited)
-    not_now = tuple(
-        no for rule in (*PERSON_FITS, *TIME_FITS) if (no := rule(candidate, station, moment)) is not None
-    )
+    not_now = tuple(no for rule in ASKER_FITS if (no := rule(candidate, station, moment)) is not None)
     return unsuited + not_now + machine_refusals(station)
 
 

@@ -25,7 +25,7 @@ from uuid import UUID
 
 from orchestrator.domain.calendar import SiteCalendar, staffed_ahead
 from orchestrator.domain.machine import Machine
-from orchestrator.domain.matching import Candidate, Needs, could_ever, suits
+from orchestrator.domain.matching import Candidate, Needs, suits
 from orchestrator.domain.member import Member, Organisation
 from orchestrator.domain.policy import Policy
 
@@ -143,7 +143,7 @@ def score(c: Candidate, standing: Standing, policy: Policy, now: datetime) -> Sc
 def loaded(needs: Iterable[Needs], machines: Sequence[Machine]) -> Mapping[Needs, bool]:
     """For each kind of job: is there a machine that could take it and needs no change of material, colour or nozzle?"""
     return {
-        one: any(could_ever(one, machine) and suits(one, machine) for machine in machines)
+        one: any(suits(one, machine) for machine in machines)
         for one in {id(one): one for one in needs}.values()
     }
 

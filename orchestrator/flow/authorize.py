@@ -11,8 +11,7 @@ from orchestrator.domain.calendar import FOR_EVER, open_until
 from orchestrator.domain.errors import NotFound
 from orchestrator.domain.machine import Machine
 from orchestrator.domain.matching import (
-    PERSON_FITS,
-    TIME_FITS,
+    ASKER_FITS,
     Asker,
     Moment,
     Refusal,
@@ -127,7 +126,7 @@ def _verdict(
 
 
 def _refusals(asker: Asker, station: Station, moment: Moment, *, is_now: bool) -> list[Refusal]:
-    own = [no for rule in (*PERSON_FITS, *TIME_FITS) if (no := rule(asker, station, moment)) is not None]
+    own = [no for rule in ASKER_FITS if (no := rule(asker, station, moment)) is not None]
     return own + [no for no in machine_refusals(station) if is_now or no.rule in STANDING]
 
 

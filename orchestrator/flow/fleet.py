@@ -121,8 +121,8 @@ class Fleet:
         while True:
             self._wake.clear()
             try:
-                await release_missed(self._lab)
                 done = await dispatch(self._lab)
+                await release_missed(self._lab)  # its event is the next reason to dispatch
                 self._look_again_at = done.look_again_at
                 await notice(self._lab)
             except Unavailable as down:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID, uuid4
@@ -18,7 +18,6 @@ from orchestrator.ports import Unit
 
 NO_ADDRESS = "@none.invalid"
 """Ends the address of a member who has none: accounts are told apart by theirs."""
-Names = Sequence[tuple[str, str]]
 
 
 @dataclass(frozen=True, kw_only=True)

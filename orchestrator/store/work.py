@@ -30,7 +30,6 @@ job_list = select(*columns_of(tables.job, _JOB.names), _j.artifact)
 _job_whole = select(*columns_of(tables.job, _JOB.names), _j.artifact, _j.curve)
 _JOB_BY_ID = _job_whole.where(_j.id == bindparam("id"))
 _JOB_OF_QUOTE = _job_whole.where(_j.quote_id == bindparam("quote_id"))
-_QUEUE = job_list.where(_j.state == JobState.QUEUED.value).order_by(_j.queued_at, _j.created_at, _j.id)
 
 _r, _u = tables.run.c, tables.usage.c
 _run_columns = (*columns_of(tables.run, _RUN.names), *columns_of(tables.usage, _USAGE.names))
@@ -105,10 +104,6 @@ class Work(UnitBase):
             at, job_id = before
             statement = statement.where(or_(_j.created_at < at, and_(_j.created_at == at, _j.id < job_id)))
         return [a_job(row) for row in await self._all(statement)]
-
-    async def queue(self) -> Sequence[Job]:
-        """All queued jobs, the one that has waited longest first."""
-        return [a_job(row) for row in await self._all(_QUEUE)]
 
     async def change_job(self, before: Job, after: Job, event: Event) -> Job:
         """The job as it now is. Raises Conflict where it is no longer `before`."""

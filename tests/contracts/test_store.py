@@ -414,9 +414,14 @@ async def test_the_queue_is_in_the_order_of_waiting_and_leaves_the_curves_out(st
     requeued = await home.job(queued_at=NOON, failed_runs=1, created_at=NOON + timedelta(minutes=5))
     await home.job(state=JobState.DONE)
 
-    queue = await store.read(lambda unit: unit.queue())
+    async def read(unit: Unit) -> tuple[list[UUID], list[Job]]:
+        order = [job_id for job_id, _version in await unit.queued()]
+        found = {job.id: job for job in await unit.jobs_of(order)}
+        return order, [found[job_id] for job_id in order]
 
-    assert [job.id for job in queue] == [requeued.id, late.id]
+    order, queue = await store.read(read)
+
+    assert order == [requeued.id, late.id]
     assert queue[0].artifact is not None
     assert requeued.artifact is not None
     assert queue[0].artifact == replace(requeued.artifact, curve=())

@@ -18,8 +18,8 @@ from orchestrator.domain.order import Standing, overtaking_days, ranked
 from orchestrator.domain.policy import Policy
 from orchestrator.domain.process import Material
 from orchestrator.domain.quote import Spread
-from orchestrator.domain.reservation import Purpose, Reservation
-from tests.builders import NOON, a_job, a_machine, a_member, an_artifact
+from orchestrator.domain.reservation import Reservation
+from tests.builders import NOON, a_job, a_machine, a_member, a_window, an_artifact
 
 NOW = Moment(now=NOON)
 MEMBERS = [a_member() for _ in range(4)]
@@ -32,24 +32,6 @@ def a_candidate(minutes: int = 60, member: Member | None = None, **job: Any) -> 
         member=member,
         entitlements=(Entitlement(member_id=member.id, machine_class="fdm"),),
         takes=Spread(p50=minutes * 54, p90=minutes * 60),
-    )
-
-
-def a_window(in_minutes: int, minutes: int = 60, member_id: UUID | None = None) -> Reservation:
-    starts_at = NOON + timedelta(minutes=in_minutes)
-    return Reservation(
-        id=uuid4(),
-        system="test",
-        external_id="1",
-        site="lab",
-        machine_id=None,
-        machine_class=None,
-        purpose=Purpose.BOOKING,
-        starts_at=starts_at,
-        ends_at=starts_at + timedelta(minutes=minutes),
-        created_at=NOON,
-        changed_at=NOON,
-        member_id=member_id or uuid4(),
     )
 
 

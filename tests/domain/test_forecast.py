@@ -18,8 +18,8 @@ from orchestrator.domain.matching import Candidate, Moment, Station
 from orchestrator.domain.member import Entitlement
 from orchestrator.domain.process import Material
 from orchestrator.domain.quote import Spread
-from orchestrator.domain.reservation import Purpose, Reservation
-from tests.builders import NOON, a_job, a_machine, a_member, an_artifact
+from orchestrator.domain.reservation import Reservation
+from tests.builders import NOON, a_job, a_machine, a_member, a_window, an_artifact
 
 NOW = Moment(now=NOON)
 HOUR = timedelta(hours=1)
@@ -45,24 +45,6 @@ def a_lane(
         calendar=calendar,
     )
     return Lane(station=station, free_in=Spread(p50=free_in * 60, p90=free_in * 66) if free_in else None)
-
-
-def a_window(in_minutes: int, minutes: int = 60) -> Reservation:
-    starts_at = NOON + timedelta(minutes=in_minutes)
-    return Reservation(
-        id=uuid4(),
-        system="test",
-        external_id="1",
-        site="lab",
-        machine_id=None,
-        machine_class=None,
-        purpose=Purpose.BOOKING,
-        starts_at=starts_at,
-        ends_at=starts_at + timedelta(minutes=minutes),
-        created_at=NOON,
-        changed_at=NOON,
-        member_id=uuid4(),
-    )
 
 
 CANDIDATES = st.builds(

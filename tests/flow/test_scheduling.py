@@ -11,6 +11,7 @@ from uuid import uuid4
 import pytest
 
 from orchestrator.domain.calendar import Opening, SiteCalendar
+from orchestrator.domain.errors import Forbidden
 from orchestrator.domain.job import Job, JobState, Priority
 from orchestrator.domain.machine import Bed, Machine
 from orchestrator.domain.member import Entitlement, Level, Member
@@ -78,7 +79,7 @@ async def test_the_lab_puts_a_job_first_and_a_member_may_not(tmp_path: Path) -> 
         one, two = await home.member(), await home.member()
         await home.open()
         early, late = await home.job(one), await home.job(two)
-        with pytest.raises(Exception, match="staff"):
+        with pytest.raises(Forbidden, match="staff"):
             await steer.prioritise(home.lab, two, late.id, priority=Priority.URGENT, deadline=None)
         await steer.prioritise(home.lab, home.tech, late.id, priority=Priority.URGENT, deadline=None)
 
