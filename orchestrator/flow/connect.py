@@ -147,14 +147,8 @@ async def add(lab: Workbench, who: Member, draft: Draft) -> Source:
     async def work(unit: Unit) -> Source:
         await _refuse_faults(unit, draft, has_secret=bool(sealed))
         now = lab.clock.now()
-        source = Source(
-            id=uuid4(),
-            kind=draft.kind,
-            system=draft.system,
-            url=draft.url,
-            secret=sealed,
-            site=draft.site,
-            machines=dict(draft.machines),
+        source = replace(
+            _drawn(draft, sealed),
             interval_seconds=draft.interval_seconds,
             active=draft.active,
             due_at=now,
@@ -247,12 +241,9 @@ class Tried:
     names: Mapping[str, str] = field(default_factory=dict)  # its machines, to be mapped
 
 
-async def attempt(lab: Workbench, who: Member, draft: Draft) -> Tried:
-    """Ask once, keep nothing. Raises Rejected with all faults of the draft."""
-    _need_manager(who)
-    sealed = lab.seal.seal(draft.secret) if draft.secret else ""
-    await lab.store.read(lambda unit: _refuse_faults(unit, draft, has_secret=bool(sealed)))
-    source = Source(
+def _drawn(draft: Draft, sealed: str) -> Source:
+    """Where it is and what it is called; nothing of when it is asked."""
+    return Source(
         id=uuid4(),
         kind=draft.kind,
         system=draft.system,
@@ -261,6 +252,14 @@ async def attempt(lab: Workbench, who: Member, draft: Draft) -> Tried:
         site=draft.site,
         machines=dict(draft.machines),
     )
+
+
+async def attempt(lab: Workbench, who: Member, draft: Draft) -> Tried:
+    """Ask once, keep nothing. Raises Rejected with all faults of the draft."""
+    _need_manager(who)
+    sealed = lab.seal.seal(draft.secret) if draft.secret else ""
+    await lab.store.read(lambda unit: _refuse_faults(unit, draft, has_secret=bool(sealed)))
+    source = _drawn(draft, sealed)
     try:
         pulled = await pull(lab, source)
     except (Rejected, Misconfigured, Unavailable) as error:
